@@ -1,0 +1,38 @@
+"""Teach nbval nbdev's directives, and say which notebooks' stored outputs are compared, not only run.
+
+nbval runs the notebooks that pytest.ini lists.
+"""
+import re
+from configparser import ConfigParser
+from pathlib import Path
+
+# Their outputs are the same on every machine: stored text and tables must come out again. Pictures are not compared.
+COMPARED = {"index.ipynb", "00_concepts.ipynb"}
+
+ROOT = Path(__file__).parent
+DIRECTIVE = re.compile(r"^#\s*\|\s*([\w-]+)(?::\s*(\S+))?", re.M)
+
+
+def skipped_flags() -> set[str]:
+    """The directives of settings.ini's tst_flags, whose cells nbdev_test leaves out."""
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return set(parser["DEFAULT"]["tst_flags"].split())
+
+
+def left_out(source: str, flags: set[str]) -> bool:
+    """Whether nbdev_test would skip a cell."""
+    directives = DIRECTIVE.findall(source)
+    return "nbdev_export(" in source or ("eval", "false") in directives or any(name in flags for name, _ in directives)
+
+
+def pytest_collection_modifyitems(items):
+    flags = skipped_flags()
+    for item in items:
+        if not hasattr(item, "cell"):
+            continue
+        item.options["skip"] = left_out(item.cell.source, flags)
+        item.options.setdefault("check", item.path.name in COMPARED)
+        # nbdev_clean drops execution counts, and nbval takes an output without one for a cell that was never run.
+        if item.cell.get("outputs") and item.cell.get("execution_count") is None:
+            item.cell["execution_count"] = 0
