@@ -42,7 +42,7 @@ docs: $(READY)
 clean:
 	rm -rf _docs _proc build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-# Debian's python3 without python3-venv cannot put pip into an environment; its own pip can.
+# Debian's python3 without python3-venv cannot put a pip into an environment, but its own pip can.
 $(READY): settings.ini setup.py constraints.txt
 	@echo "Installing into $(VENV): a few minutes the first time"
 	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || \
