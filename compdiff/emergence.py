@@ -360,7 +360,7 @@ def _sharpness_row(curves: pd.DataFrame, concept_class: str, measure: str, probe
     table = measures(curves, concept_class, measure, probe)
     steps = table.index.get_level_values("step")
     product, additive = climb(steps, table["product"]), climb(steps, table["additive"])
-    return dict(product=product.width, additive=additive.width, resolution=product.resolution, final=product.final)
+    return dict(product=product.width, additive=additive.width, resolution=product.resolution)
 
 
 def sharpness_table(curves: pd.DataFrame,
