@@ -51,7 +51,9 @@ def main():
     notebook = json.loads((ROOT / "nbs" / "index.ipynb").read_text(encoding="utf-8"))
     pieces = [block.strip("\n") for cell in notebook["cells"] for block in blocks(cell)]
     note = "<!-- Made from nbs/index.ipynb by tools/readme.py: edit the notebook. -->"
-    (ROOT / "README.md").write_text("\n\n".join([note, *filter(None, pieces)]) + "\n", encoding="utf-8")
+    text = "\n\n".join([note, *filter(None, pieces)]) + "\n"
+    text = text.replace("```\n\n```python\n", "\n")  # code cells with nothing in between read as one
+    (ROOT / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
