@@ -34,15 +34,18 @@ class ConceptEmbedding(nn.Module):
                  width: int,  # of the vector
                  kind: str = "linear",  # or "mlp", "joint_mlp"
                  scale=None,  # a factor for each variable's numbers; default: 1
+                 offset=None,  # what is first taken off each variable's numbers; default: 0
                  hidden: int | None = None,  # of the MLPs; default: `width`
                  ):
         super().__init__()
         _choice("embedding", kind, EMBEDDINGS)
         self.widths, self.kind, hidden = tuple(condition_widths), kind, hidden or width
-        scale = (1.0,) * len(self.widths) if scale is None else tuple(scale)
-        if len(scale) != len(self.widths): raise ValueError(f"condition_scale: {scale}; allowed: {len(self.widths)} numbers")
-        each = [factor for factor, count in zip(scale, self.widths) for _ in range(count)]
-        self.register_buffer("scale", torch.tensor(each, dtype=torch.float))
+        for name, given, default in (("scale", scale, 1.0), ("offset", offset, 0.0)):
+            given = (default,) * len(self.widths) if given is None else tuple(given)
+            if len(given) != len(self.widths):
+                raise ValueError(f"condition_{name}: {given}; allowed: {len(self.widths)} numbers")
+            each = [number for number, count in zip(given, self.widths) for _ in range(count)]
+            self.register_buffer(name, torch.tensor(each, dtype=torch.float))
         mlp = lambda inputs: nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, width))
         if kind == "linear": self.maps = nn.ModuleList(nn.Linear(inputs, width, bias=False) for inputs in self.widths)
         else: self.maps = nn.ModuleList(map(mlp, self.widths if kind == "mlp" else [sum(self.widths)]))
@@ -51,14 +54,14 @@ class ConceptEmbedding(nn.Module):
                 conditions: Tensor,  # (N, C)
                 present: Tensor | None = None,  # bool (N, V): False leaves a variable out
                 ) -> Tensor:  # (N, width)
-        conditions = conditions * self.scale.to(conditions.dtype)
+        conditions = (conditions - self.offset.to(conditions)) * self.scale.to(conditions)
         parts = conditions.split(self.widths, 1)
         keep = torch.ones(len(self.widths), 1, 1) if present is None else present.T[:, :, None]
         keep = keep.to(conditions)
         if self.kind == "joint_mlp": return self.maps[0](torch.cat([part * k for part, k in zip(parts, keep)], 1))
         return sum(one(part) * k for one, part, k in zip(self.maps, parts, keep))
 
-# %% ../nbs/03_unet.ipynb #03-012
+# %% ../nbs/03_unet.ipynb #03-014
 MODULATIONS = ("multiplicative", "additive")
 
 
@@ -73,7 +76,7 @@ def modulate(features: Tensor,  # (N, width, H, W)
     concepts = concepts[:, :, None, None]
     return torch.addcmul(time, features, 1 + concepts) if kind == "multiplicative" else features + (concepts + time)
 
-# %% ../nbs/03_unet.ipynb #03-015
+# %% ../nbs/03_unet.ipynb #03-017
 class ResidualBlock(nn.Module):
     "Two convolutions with GroupNorm and SiLU; the condition acts between them. It starts as the identity."
 
@@ -103,6 +106,7 @@ class FastUNet(ModelMixin, ConfigMixin):
                  modulation: str = "multiplicative",  # or "additive"
                  condition_places: tuple[str, ...] = ("mid", "up1", "up2"),  # where the condition enters
                  condition_scale: tuple[float, ...] | None = None,  # a factor for each variable's numbers
+                 condition_offset: tuple[float, ...] | None = None,  # taken off before
                  num_train_timesteps: int = 1000,  # the timestep is seen as a share of these
                  ):
         super().__init__()
@@ -111,7 +115,7 @@ class FastUNet(ModelMixin, ConfigMixin):
         w1, w2, w3 = widths
         self.block_widths = dict(zip(self.places, (w1, w2, w3, w2, w1)))
         self.concepts = ConceptEmbedding(condition_widths, sum(self.block_widths[place] for place in condition_places),
-                                         embedding, condition_scale, hidden=64)
+                                         embedding, condition_scale, condition_offset, hidden=64)
         self.time = nn.Sequential(nn.Linear(32, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(),
                                   nn.Linear(64, sum(self.block_widths.values())))
         self.register_buffer("frequencies", torch.logspace(0, 2, 16))
@@ -148,7 +152,7 @@ class FastUNet(ModelMixin, ConfigMixin):
         concepts = self.concepts(conditions.to(sample.dtype), present)
         return cut(concepts, self.config.condition_places), cut(time, self.places)
 
-# %% ../nbs/03_unet.ipynb #03-021
+# %% ../nbs/03_unet.ipynb #03-023
 def _convolutions(inputs, width):
     one = lambda channels: nn.Sequential(nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.GELU())
     return nn.Sequential(one(inputs), one(width))
@@ -183,6 +187,7 @@ class PaperUNet(ModelMixin, ConfigMixin):
                  modulation: str = "multiplicative",  # or "additive"
                  attention: bool = False,  # 8 heads of 64 in every down and up block
                  condition_scale: tuple[float, ...] | None = None,  # a factor for each variable's numbers
+                 condition_offset: tuple[float, ...] | None = None,  # taken off before
                  image_size: int = 28,  # pixels a side
                  num_train_timesteps: int = 500,  # the timestep is seen as a share of these
                  ):
@@ -190,7 +195,7 @@ class PaperUNet(ModelMixin, ConfigMixin):
         _choice("modulation", modulation, MODULATIONS)
         if image_size % 4: raise ValueError(f"image_size: {image_size}; allowed: a multiple of 4 for this network")
         small = image_size // 4
-        embed = lambda out: ConceptEmbedding(condition_widths, out, embedding, condition_scale)
+        embed = lambda out: ConceptEmbedding(condition_widths, out, embedding, condition_scale, condition_offset)
         clock = lambda out: nn.Sequential(nn.Linear(1, out), nn.GELU(), nn.Linear(out, out))
         self.concepts = nn.ModuleDict({"up1": embed(2 * width), "up2": embed(width)})
         self.time = nn.ModuleDict({"up1": clock(2 * width), "up2": clock(width)})
@@ -226,7 +231,7 @@ class PaperUNet(ModelMixin, ConfigMixin):
         if self.config.modulation == "multiplicative": concepts = concepts - 1
         return modulate(features, concepts, self.time[place](moment), self.config.modulation)
 
-# %% ../nbs/03_unet.ipynb #03-026
+# %% ../nbs/03_unet.ipynb #03-028
 class TokenUNet(ModelMixin, ConfigMixin):
     "diffusers' UNet2DConditionModel, tiny, with cross-attention to one token for each concept variable."
     places = ("down1", "down2", "mid", "up1", "up2")
@@ -236,13 +241,15 @@ class TokenUNet(ModelMixin, ConfigMixin):
                  condition_widths: tuple[int, ...] = (2, 3, 1),  # numbers a variable, as `data.condition_widths` says
                  widths: tuple[int, ...] = (32, 64),  # channels at full and at half resolution
                  condition_scale: tuple[float, ...] | None = None,  # a factor for each variable's numbers
+                 condition_offset: tuple[float, ...] | None = None,  # taken off before
                  image_size: int = 28,  # pixels a side
                  num_train_timesteps: int = 1000,  # the timestep is seen as a share of these
                  ):
         super().__init__()
-        tokens = [ConceptEmbedding((inputs,), widths[-1], "mlp", scale and scale[i:i + 1])
-                  for scale in [condition_scale] for i, inputs in enumerate(condition_widths)]
-        self.concepts = nn.ModuleList(tokens)
+        one = lambda numbers, i: numbers and numbers[i:i + 1]
+        self.concepts = nn.ModuleList(
+            ConceptEmbedding((inputs,), widths[-1], "mlp", one(condition_scale, i), one(condition_offset, i))
+            for i, inputs in enumerate(condition_widths))
         self.unet = UNet2DConditionModel(
             sample_size=image_size, in_channels=3, out_channels=3, layers_per_block=1, block_out_channels=tuple(widths),
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
@@ -275,5 +282,5 @@ class TokenUNet(ModelMixin, ConfigMixin):
         timestep = torch.as_tensor(timestep, device=sample.device).expand(len(sample))
         return self.unet(sample, timestep * (1000 / self.config.num_train_timesteps), tokens).sample
 
-# %% ../nbs/03_unet.ipynb #03-029
+# %% ../nbs/03_unet.ipynb #03-031
 NETWORKS = {"fast": FastUNet, "paper": PaperUNet, "tokens": TokenUNet}
