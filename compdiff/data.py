@@ -76,6 +76,10 @@ class Batch:
 
     def __len__(self): return len(self.images)
 
+    def to(self, device: str) -> "Batch":
+        "The same batch on another device."
+        return Batch(self.images.to(device), self.classes.to(device), self.conditions.to(device))
+
     def _repr_png_(self):
         buffer = BytesIO()
         image_grid(self.images[:32], columns=min(8, len(self)), scale=2).save(buffer, "png")
