@@ -11,10 +11,11 @@ _HOMES = {
     "unet": ["FastUNet", "PaperUNet", "TokenUNet"],
     "diffusion": ["ConceptPipeline", "Diffusion"],
     "probe": ["Probe", "judge", "train_probe"],
-    "runs": ["RunConfig", "RunFolder"],
-    "train": ["run"],
+    "runs": ["RunConfig", "RunFolder", "preset"],
+    "train": ["load_pipeline", "run"],
     "emergence": ["emergence_table"],
-    "plots": [],
+    "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
+    "report": ["write_report"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
