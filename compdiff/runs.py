@@ -151,10 +151,12 @@ class RunConfig(BaseModel):
 # %% ../nbs/06_runs.ipynb #06-012
 PRESETS = {
     "fast": dict(
-        graph=split("H32-train1", FAST), network="fast", widths=(32, 64, 64), condition_places=("down1", "down2", "mid", "up1", "up2"),
-        nuisance=Nuisance(position=0.2), condition_scale=(1.5, 1.0, 4.0), condition_offset=(0.0, 0.0, 0.3), schedule="flow", prediction_type="sample", value_range=(-1, 1), time_mean=2.0,
-        time_std=1.2, weight_floor=0.2, flow_shift=4.0, optimizer="muon", learning_rate=2e-3, muon_learning_rate=1e-2,
-        beta2=0.99, weight_decay=0.2, warmup_steps=20, steps=350, ema=0.99, evaluations=16, early_images=16, full_from=200),
+        graph=split("H32-train1", FAST), nuisance=Nuisance(position=0.2), network="fast", widths=(48, 96, 96),
+        condition_places=("mid", "up1", "up2"), condition_scale=(1.5, 1.0, 4.0), condition_offset=(0.0, 0.0, 0.3),
+        schedule="flow", prediction_type="sample", value_range=(-1, 1), time_mean=2.0, time_std=1.2, weight_floor=0.2,
+        flow_shift=4.0, optimizer="muon", learning_rate=2e-3, muon_learning_rate=1e-2, beta2=0.99, weight_decay=0.2,
+        warmup_steps=20, steps=160, ema=0.99, evaluations=16, spacing="linear", first_evaluation=10, early_images=16,
+        full_from=80),
     "paper": dict(
         graph=split("H32-train1", PAPER), network="paper", widths=(256,), embedding="mlp", attention=True, per_class=625,
         schedule="linear", prediction_type="epsilon", num_train_timesteps=500, value_range=(0, 1), optimizer="adam",
