@@ -25,7 +25,7 @@ test: export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 test: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 test: export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 test: $(READY)
-	nbdev_test
+	nbdev_test --n_workers 0
 	pytest
 
 lab: $(READY)

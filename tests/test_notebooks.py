@@ -53,6 +53,8 @@ def names(tree: ast.AST) -> tuple[set[str], set[str]]:
             bound.add(node.name)
         elif isinstance(node, ast.arg):
             bound.add(node.arg)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            bound.add(node.name)
     return bound, read
 
 
@@ -64,9 +66,11 @@ def test_cells_that_import_lean_on_no_other(path):
         if cell["cell_type"] != "code" or re.search(r"^#\|\s*eval: false|nbdev_export\(", source, re.M):
             continue
         tree = ast.parse(re.sub(r"^\s*[%!].*$", "", source, flags=re.M))
-        imports = any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree))
-        if imports or re.search(r"^#\|\s*export", source, re.M):
-            bound, read = names(tree)
-            known |= bound
-            missing = sorted(read - known)
+        bound, read = names(tree)
+        exported = re.search(r"^#\|\s*export", source, re.M)
+        if not exported and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)):
+            missing = sorted(read - bound - known)
             assert not missing, f"{cell['id']} imports, and reads {missing} of earlier cells: make it two cells"
+            known |= bound
+        elif exported:
+            known |= bound
