@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Count', 'Share', 'Graph', 'PRESETS', 'COLUMNS', 'STATUSES', 'RunConfig', 'preset', 'read_config', 'whole',
-           'write_json', 'RunFolder']
+           'write_json', 'RunFolder', 'gather']
 
 # %% ../nbs/06_runs.ipynb #06-002
 import csv
@@ -319,3 +319,12 @@ class RunFolder:
         last = hard[hard["step"] == hard["step"].max()].set_index("class")["value"]
         row = lambda one: f"<tr><td><code>{one}</code></td><td>{escape(graph.describe(one))}</td><td>{graph.distance_to_train(one)}</td><td>{last.get(one, float('nan')):.2f}</td></tr>"
         return f"{head}<table><tr><th>class</th><th>in words</th><th>distance</th><th>accuracy</th></tr>{''.join(map(row, graph.evaluated))}</table>"
+
+# %% ../nbs/06_runs.ipynb #06-022
+def gather(folders,  # RunFolders, or their paths
+           ):  # a pandas DataFrame: COLUMNS, and `run` and `seed`
+    "The curves of several runs in one table."
+    import pandas
+    folders = [folder if isinstance(folder, RunFolder) else RunFolder(folder) for folder in folders]
+    if not folders: raise ValueError("folders: none given; allowed: one or more run folders")
+    return pandas.concat([f.curves.assign(run=f.path.name, seed=f.config.seed) for f in folders], ignore_index=True)
