@@ -39,6 +39,10 @@ export: $(READY)
 docs: $(READY)
 	nbdev_docs
 
+.PHONY: benchmark
+benchmark: $(READY)
+	python benchmarks/run.py
+
 clean:
 	rm -rf _docs _proc build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
