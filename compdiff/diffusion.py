@@ -208,6 +208,7 @@ class ConceptPipeline(DiffusionPipeline):
             latents = torch.randn(len(told), 3, image_size, image_size, generator=generator, device=where)
         z = latents.to(weight) * getattr(self.scheduler, "init_noise_sigma", 1.0)
         self.scheduler.set_timesteps(num_inference_steps, device=weight.device)
+        if hasattr(self.scheduler, "set_begin_index"): self.scheduler.set_begin_index(0)
         options = {"generator": generator} if "generator" in inspect.signature(self.scheduler.step).parameters else {}
         for t in self.progress_bar(self.scheduler.timesteps):
             scaled = self.scheduler.scale_model_input(z, t) if hasattr(self.scheduler, "scale_model_input") else z
