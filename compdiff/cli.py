@@ -99,7 +99,6 @@ def sample(folder: FolderArgument,
     config = run_folder.config
     chosen = [one for one in classes.split(",") if one] or list(config.graph.evaluated)
     config.graph.index(chosen, "--classes")
-    import torch
     from compdiff.data import generator
     from compdiff.render import image_grid
     from compdiff.train import load_pipeline

@@ -223,7 +223,8 @@ def draw_graph(graph: ConceptGraph,
             far = change.max() > 1 or change.argmax() > 2
             style = {"arrowstyle": "-", "color": "0.72", "connectionstyle": f"arc3,rad={0.25 if far else 0}"}
             ax.annotate("", places[a], places[b], arrowprops=style, zorder=0)
-    shade = ScalarMappable(cmap="cividis"); shade.set_clim(0, 1)
+    shade = ScalarMappable(cmap="cividis")
+    shade.set_clim(0, 1)
     for one, (x, y) in places.items():
         face = shade.to_rgba(values[one]) if one in values else (0.93, 0.93, 0.93, 1)
         ink = "white" if one in values and values[one] < 0.55 else "black"
@@ -248,7 +249,7 @@ def to_networkx(graph: ConceptGraph):  # a networkx.Graph; nodes carry `train`, 
         out.add_edges_from((one, other) for other in graph.neighbours(one))
     return out
 
-# %% ../nbs/00_concepts.ipynb #00-041
+# %% ../nbs/00_concepts.ipynb #00-042
 def _repr_html_(self: ConceptGraph) -> str:
     chances = dict(zip(self.train, self.probabilities))
     row = lambda cells, tag="td": "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
@@ -261,7 +262,7 @@ def _repr_html_(self: ConceptGraph) -> str:
 
 ConceptGraph._repr_html_ = _repr_html_
 
-# %% ../nbs/00_concepts.ipynb #00-044
+# %% ../nbs/00_concepts.ipynb #00-045
 SPLITS = {  # name: (training classes, test classes), as in the authors' code
     "H22-train1": ("00 01 10", "11"),
     "H32-train1": ("000 001 100 010", "011 110 101 111"),
@@ -292,7 +293,7 @@ def split(name: str,  # in SPLITS
     kept = tuple(keep_values(v, k) for v, k in zip(variables, used))
     return ConceptGraph(kept, train, test, name=name)
 
-# %% ../nbs/00_concepts.ipynb #00-050
+# %% ../nbs/00_concepts.ipynb #00-051
 def with_weights(graph: ConceptGraph,
                  weights: dict[str, float],  # relative frequency of training classes; those not named have 1
                  ) -> ConceptGraph:
@@ -310,7 +311,7 @@ def zipf_weights(graph: ConceptGraph,
     if not base > 0: raise ValueError(f"base: {base}; allowed: above 0")
     return {one: float(base) ** -graph.distance(one, root or graph.train[0]) for one in graph.train}
 
-# %% ../nbs/00_concepts.ipynb #00-053
+# %% ../nbs/00_concepts.ipynb #00-054
 def joint_weights(graph: ConceptGraph,
                   first: str,  # a variable's name: the table's rows
                   second: str,  # another's: its columns

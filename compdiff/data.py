@@ -261,15 +261,21 @@ def read_folder(folder: str | Path,
     "Labelled pictures from a folder. Raises FileNotFoundError, or ValueError where no picture is usable."
     folder = Path(folder)
     if not folder.is_dir(): raise FileNotFoundError(f"folder: {folder} is no folder; allowed: a folder of pictures")
-    images, classes, own, names, seen = [], [], [], [], defaultdict(list)
+    images, classes, own, seen = [], [], [], defaultdict(list)
     unreadable, unlabelled, odd_sized = [], [], []
     for name, (label, row) in _labels(folder, graph).items():
-        if label is None: unlabelled.append(name); continue
+        if label is None:
+            unlabelled.append(name)
+            continue
         try: picture, odd = _open_square(folder / name, image_size)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError): unreadable.append(name); continue
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+            unreadable.append(name)
+            continue
         if odd: odd_sized.append(name)
         seen[picture.numpy().tobytes()].append(name)
-        images.append(picture); classes.append(graph.index(label)); own.append(row); names.append(name)
+        images.append(picture)
+        classes.append(graph.index(label))
+        own.append(row)
     if not images: raise ValueError(f"folder: no labelled picture in {folder}; allowed: subfolders by class, or a metadata.csv")
     classes = torch.tensor(np.array(classes))
     report = FolderReport(len(images), tuple(unreadable), tuple(unlabelled), tuple(odd_sized),

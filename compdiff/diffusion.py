@@ -16,7 +16,7 @@ from diffusers import (DDIMScheduler, DDPMScheduler, DiffusionPipeline, DPMSolve
 from torch import Tensor
 
 from .concepts import ConceptGraph, ConceptVariable, did_you_mean
-from .data import Batch, condition_widths, encode, generator
+from .data import Batch, condition_widths, encode
 
 # %% ../nbs/04_diffusion.ipynb #04-006
 _BETAS = {"linear": "linear", "cosine": "squaredcos_cap_v2"}

@@ -53,22 +53,28 @@ def _hardest(folder):
     "The unseen class that comes last, or the last evaluated one."
     table = emergence_table(folder.curves)
     table = table[~table["trained"]] if not table["trained"].all() else table
-    return table.assign(late=table["emerged"].astype(float).fillna(np.inf)).sort_values(["late", "distance"])["class"].iloc[-1]
+    late = table["emerged"].astype(float).fillna(np.inf)
+    return table.assign(late=late).sort_values(["late", "distance"])["class"].iloc[-1]
 
 
 def figures(folder: RunFolder) -> dict:  # name -> (matplotlib Figure, what it shows)
     "The figures of a run."
     curves, graph, last = folder.curves, folder.config.graph, _hardest(folder)
-    out = {"emergence": (plot_emergence(curves, graph), "Accuracy of each class against the training step, coloured by its distance from the training set."),
-           "measures": (plot_measures(curves, last), f"Class {last}: each variable's accuracy, their mean (additive) and all at once (product)."),
-           "graph": (plot_graph(graph, curves), "The concept graph, coloured by the accuracy at the last evaluation; squares were trained on.")}
+    out = {"emergence": (plot_emergence(curves, graph),
+                         "Accuracy of each class against the training step, coloured by its distance from the training set."),
+           "measures": (plot_measures(curves, last),
+                        f"Class {last}: each variable's accuracy, their mean (additive) and all at once (product)."),
+           "graph": (plot_graph(graph, curves),
+                     "The concept graph, coloured by the accuracy at the last evaluation; squares were trained on.")}
     if folder.samples: out["samples"] = (plot_samples(folder), "Pictures from the same noises at each evaluation, a row a class.")
     return out
 
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
-table{border-collapse:collapse;display:block;overflow-x:auto}td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #8884}
-img{max-width:100%;height:auto;background:#fff}figure{margin:1.5rem 0}figcaption{font-size:.9rem}pre{overflow-x:auto;background:#8882;padding:.7rem}
+table{border-collapse:collapse;display:block;overflow-x:auto}
+td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #8884}
+img{max-width:100%;height:auto;background:#fff}figure{margin:1.5rem 0}figcaption{font-size:.9rem}
+pre{overflow-x:auto;background:#8882;padding:.7rem}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8cf}}"""
 
 
@@ -83,9 +89,10 @@ def write_report(folder: RunFolder) -> Path:  # of the page
     for name, (figure, caption) in figures(folder).items():
         with whole(folder.path / "figures" / f"{name}.png") as beside: figure.savefig(beside, dpi=110)
         data = b64encode((folder.path / "figures" / f"{name}.png").read_bytes()).decode()
-        pictures.append(f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>')
+        pictures.append(f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+                        f"<figcaption>{escape(caption)}</figcaption></figure>")
     fresh = pd.DataFrame([info.get("fresh", {})])
-    facts = {"seed": folder.config.seed, "parameters": info.get("parameters"), "probes, held out": info.get("probes"), **folder.resolved}
+    facts = {"seed": folder.config.seed, "parameters": info.get("parameters"), **folder.resolved}
     about = pd.DataFrame([(key, value) for key, value in facts.items() if value is not None], columns=["fact", "value"])
     title = f"{folder.config.graph.name or 'A run'}, {folder.config.network} network, seed {folder.config.seed}"
     config = json.dumps(folder.config.model_dump(mode="json", exclude={"graph"}))

@@ -15,7 +15,6 @@ import re
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import replace
 from html import escape
 from io import StringIO
 from pathlib import Path
@@ -115,7 +114,8 @@ class RunConfig(BaseModel):
         count, variables = len(self.widths), len(self.graph.variables)
         wanted = {"fast": (3, 3), "paper": (1, 1), "tokens": (2, 9)}[self.network]
         if not wanted[0] <= count <= wanted[1]:
-            raise ValueError(f"widths: {self.widths}; allowed: {wanted[0]}{'' if len(set(wanted)) == 1 else ' or more'} for {self.network!r}")
+            allowed = f"{wanted[0]}{'' if len(set(wanted)) == 1 else ' or more'}"
+            raise ValueError(f"widths: {self.widths}; allowed: {allowed} for {self.network!r}")
         for field in ("condition_scale", "condition_offset"):
             given = getattr(self, field)
             if given is not None and len(given) != variables:
@@ -237,7 +237,7 @@ class RunFolder:
         "For writing. Raises RuntimeError where another process has it; a process that dies lets go."
         guard = FileLock(self.path / ".lock")
         try: guard.acquire(timeout=0)
-        except Timeout: raise RuntimeError(f"folder: {self.path} is being written by another process; allowed: one at a time") from None
+        except Timeout: raise RuntimeError(f"folder: {self.path} is being written by another process; allowed: one") from None
         try: yield
         finally: guard.release()
 
@@ -260,7 +260,8 @@ class RunFolder:
 
     def note(self, **facts) -> None:
         "Add facts to `run.json`."
-        if facts.get("status", "new") not in STATUSES: raise ValueError(f"status: {facts['status']!r}{did_you_mean(facts['status'], STATUSES)}")
+        if facts.get("status", "new") not in STATUSES:
+            raise ValueError(f"status: {facts['status']!r}{did_you_mean(facts['status'], STATUSES)}")
         write_json(self.path / "run.json", {**self.info, **facts})
 
     @property
@@ -317,8 +318,10 @@ class RunFolder:
         hard = table[(table["variable"] == "joint") & (table["measure"] == "hard") & (table["probe"] == "cnn")]
         if hard.empty: return head
         last = hard[hard["step"] == hard["step"].max()].set_index("class")["value"]
-        row = lambda one: f"<tr><td><code>{one}</code></td><td>{escape(graph.describe(one))}</td><td>{graph.distance_to_train(one)}</td><td>{last.get(one, float('nan')):.2f}</td></tr>"
-        return f"{head}<table><tr><th>class</th><th>in words</th><th>distance</th><th>accuracy</th></tr>{''.join(map(row, graph.evaluated))}</table>"
+        row = lambda cells, tag="td": "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+        rows = (row((one, graph.describe(one), graph.distance_to_train(one), f"{last.get(one, float('nan')):.2f}"))
+                for one in graph.evaluated)
+        return f"{head}<table>{row(('class', 'in words', 'distance', 'accuracy'), 'th')}{''.join(rows)}</table>"
 
 # %% ../nbs/06_runs.ipynb #06-022
 def gather(folders,  # RunFolders, or their paths

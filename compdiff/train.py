@@ -33,7 +33,7 @@ from .data import FolderData, RenderedData, condition_widths, generator, read_fo
 from .diffusion import ConceptPipeline, Diffusion, diffusion_loss, draw_present, draw_timesteps
 from .probe import cached_probe, judge, summarise
 from .render import image_grid
-from .runs import RunConfig, RunFolder, preset, whole, write_json
+from .runs import RunConfig, RunFolder, whole, write_json
 from .unet import NETWORKS
 
 # %% ../nbs/07_train.ipynb #07-005

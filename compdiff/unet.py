@@ -87,7 +87,8 @@ class ResidualBlock(nn.Module):
         self.norm1, self.conv1 = groups(inputs), nn.Conv2d(inputs, width, 3, padding=1)
         self.norm2, self.conv2 = groups(width), nn.Conv2d(width, width, 3, padding=1)
         self.skip = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
-        nn.init.zeros_(self.conv2.weight); nn.init.zeros_(self.conv2.bias)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, features, concepts, time):
         inner = self.norm2(self.conv1(F.silu(self.norm1(features))))
@@ -126,7 +127,8 @@ class FastUNet(ModelMixin, ConfigMixin):
         self.grow1, self.up1 = nn.Conv2d(w3, w2, 1), ResidualBlock(w2, w2, modulation)
         self.grow2, self.up2 = nn.Conv2d(w2, w1, 1), ResidualBlock(w1, w1, modulation)
         self.norm_out, self.conv_out = nn.GroupNorm(math.gcd(8, w1), w1), nn.Conv2d(w1, 12, 3, padding=1)
-        nn.init.zeros_(self.conv_out.weight); nn.init.zeros_(self.conv_out.bias)
+        nn.init.zeros_(self.conv_out.weight)
+        nn.init.zeros_(self.conv_out.bias)
 
     def forward(self,
                 sample: Tensor,  # noisy pictures (N, 3, H, W), H and W even
