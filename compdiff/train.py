@@ -124,7 +124,7 @@ def learning_rate_factor(config: RunConfig, step: int) -> float:
     done = (step - 1) // config.decay_every * config.decay_every / config.steps
     return warm * (1 - done if config.decay == "linear" else 1.0)
 
-# %% ../nbs/07_train.ipynb #07-013
+# %% ../nbs/07_train.ipynb #07-015
 def matrix_speed(dtype: torch.dtype, device: str = "cpu", size: int = 256) -> float:  # FLOP/s
     "How fast the machine multiplies matrices, best of five."
     a, best = torch.ones(size, size, dtype=dtype, device=device), math.inf
@@ -154,7 +154,7 @@ def resolve(config: RunConfig, folder: RunFolder) -> dict:
     torch.set_num_threads(found["threads"])
     return found
 
-# %% ../nbs/07_train.ipynb #07-015
+# %% ../nbs/07_train.ipynb #07-018
 @dataclass
 class TrainState:
     "What changes during training."
@@ -218,7 +218,7 @@ def load_checkpoint(state: TrainState, config: RunConfig, path: Path) -> None:
         raise ValueError(f"checkpoint: {path} cannot be used: {error}") from None
     state.step, state.seconds = int(about["step"]), float(about["seconds"])
 
-# %% ../nbs/07_train.ipynb #07-017
+# %% ../nbs/07_train.ipynb #07-020
 def train_step(state: TrainState,
                config: RunConfig,
                data,  # RenderedData or FolderData
@@ -248,7 +248,7 @@ def train_step(state: TrainState,
     state.step = step
     return loss.item()
 
-# %% ../nbs/07_train.ipynb #07-020
+# %% ../nbs/07_train.ipynb #07-023
 def generate(network: nn.Module,
              config: RunConfig,
              count: int,  # pictures a class
@@ -284,6 +284,7 @@ def class_losses(network: nn.Module, config: RunConfig, data, count: int = 32, d
 def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: int, device: str = "cpu"):
     "Rows for the table, and the pictures."
     images, graph, rows = generate(state.evaluated, config, count, device=device), config.graph, []
+    if not images.isfinite().all(): raise FloatingPointError(f"samples: not finite at step {state.step}")
     losses = class_losses(state.evaluated, config, data, device=device)
     for one, pictures in zip(graph.evaluated, images):
         about = {"step": state.step, "images": state.step * config.batch_size, "class": one,
@@ -294,7 +295,7 @@ def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: in
         rows.append({**about, "probe": "", "variable": "joint", "measure": "loss", "value": losses[one], "n": 32})
     return rows, images
 
-# %% ../nbs/07_train.ipynb #07-022
+# %% ../nbs/07_train.ipynb #07-025
 def make_probes(data: RenderedData | FolderData,
                 folder: Path,  # where trained ones are kept
                 ) -> dict:  # kind -> Probe
