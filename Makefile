@@ -24,8 +24,10 @@ run: $(READY)
 test: export IPYTHONDIR := $(CURDIR)/$(VENV)/ipython
 test: export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/jupyter
 test: export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
+# nbdev_test has a process a core; with more than a thread each they would wait for one another.
+test: export OMP_NUM_THREADS := 1
 test: $(READY)
-	nbdev_test --n_workers 0
+	nbdev_test
 	pytest
 
 lab: $(READY)
