@@ -15,6 +15,7 @@ from diffusers import (DDIMScheduler, DDPMScheduler, DiffusionPipeline, DPMSolve
                        FlowMatchEulerDiscreteScheduler, ImagePipelineOutput, UniPCMultistepScheduler)
 from torch import Tensor
 
+import compdiff.unet  # noqa: F401  (diffusers loads networks only from modules that are there)
 from .concepts import ConceptGraph, ConceptVariable, did_you_mean
 from .data import Batch, condition_widths, encode
 

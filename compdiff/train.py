@@ -320,6 +320,14 @@ def _interruptible():
     finally: signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def _threads_kept():
+    "A run's number of threads is its own: the caller gets back what it had."
+    before = torch.get_num_threads()
+    try: yield
+    finally: torch.set_num_threads(before)
+
+
 def _check_room(folder: RunFolder, network: nn.Module) -> None:
     needed = 6 * 4 * sum(p.numel() for p in network.parameters()) + 2 ** 25
     free = shutil.disk_usage(folder.path).free
@@ -333,7 +341,7 @@ def run(config: RunConfig,
         ) -> RunFolder:
     "Train, evaluate and write down; return what is there already, or resume it."
     folder = RunFolder.create(config, root, path)
-    with folder.lock():
+    with folder.lock(), _threads_kept():
         if folder.status == "finished": return folder
         machine = resolve(config, folder)
         state = start(config, machine["device"])
