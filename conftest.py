@@ -11,10 +11,14 @@ from pathlib import Path
 COMPARED = {
     "index.ipynb",
     "00_concepts.ipynb",
+    "01_render.ipynb",
     "02_data.ipynb",
     "06_runs.ipynb",
     "08_emergence.ipynb",
     "11_plots.ipynb",
+    "13_report.ipynb",
+    "fast_preset.ipynb",
+    "few_steps.ipynb",
 }
 
 ROOT = Path(__file__).parent
