@@ -420,6 +420,7 @@ def _reporter(config, step, progress):
         accuracy = {r["class"]: r["value"] for r in rows if (r["variable"], r["measure"], r["probe"]) == ("joint", "hard", "cnn")}
         line = "  ".join(f"{one} {value:.2f}" for one, value in accuracy.items())
         tqdm.write(f"step {state.step:5d}  {state.seconds:6.1f} s  loss {loss:.3f}  {speed:5.0f} images/s  {left:4.0f} s left  | {line}")
+        sys.stdout.flush()
     with bar: yield report
 
 
