@@ -40,11 +40,11 @@ def left_out(source: str, flags: set[str]) -> bool:
 
 def pytest_collection_modifyitems(items):
     flags = skipped_flags()
-    for item in items:
-        if not hasattr(item, "cell"):
-            continue
+    cells = [item for item in items if hasattr(item, "cell")]
+    for notebook in {item.parent for item in cells}:
+        notebook.skip_compare += ("stderr",)  # progress bars and warnings
+    for item in cells:
         item.options["skip"] = left_out(item.cell.source, flags)
-        item.parent.skip_compare = (*item.parent.skip_compare, "stderr")  # progress bars and warnings
         item.options["check"] = item.path.name in COMPARED and "NBVAL_IGNORE_OUTPUT" not in item.cell.source
         # nbdev_clean drops execution counts, and nbval takes an output without one for a cell that was never run.
         if item.cell.get("outputs") and item.cell.get("execution_count") is None:
