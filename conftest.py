@@ -18,7 +18,6 @@ COMPARED = {
     "11_plots.ipynb",
     "13_report.ipynb",
     "fast_preset.ipynb",
-    "few_steps.ipynb",
 }
 
 ROOT = Path(__file__).parent
