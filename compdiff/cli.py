@@ -43,10 +43,10 @@ def _train(config, root, path=None) -> None:
 
 def _show(folder) -> None:
     from compdiff.report import summary, verdict, write_report
-    if not folder.curves.empty:
-        print(summary(folder).to_string(index=False), end="\n\n")
+    judged = not folder.curves.empty
+    if judged: print(summary(folder).to_string(index=False), end="\n\n")
     print(verdict(folder))
-    if not folder.curves.empty: print(f"folder  {folder.path}\nreport  {write_report(folder)}")
+    if judged: print(f"folder  {folder.path}\nreport  {write_report(folder)}")
 
 
 @app.command()

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SHAPE', 'COLOUR', 'SIZE', 'POSITION', 'PAPER', 'FAST', 'SPLITS', 'did_you_mean', 'ConceptVariable', 'Nuisance',
-           'ConceptGraph', 'keep_values', 'new_figure', 'draw_graph', 'to_networkx', 'split', 'with_weights',
-           'zipf_weights', 'joint_weights', 'correlated_weights', 'correlation']
+           'ConceptGraph', 'keep_values', 'new_figure', 'draw_graph', 'to_networkx', 'html_table', 'split',
+           'with_weights', 'zipf_weights', 'joint_weights', 'correlated_weights', 'correlation']
 
 # %% ../nbs/00_concepts.ipynb #00-002
 from dataclasses import dataclass, replace
@@ -250,19 +250,24 @@ def to_networkx(graph: ConceptGraph):  # a networkx.Graph; nodes carry `train`, 
     return out
 
 # %% ../nbs/00_concepts.ipynb #00-042
+def html_table(head,  # the columns' names
+               rows,  # each as many cells; whatever is in them is shown as text
+               ) -> str:
+    "A table as HTML."
+    row = lambda cells, tag: "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
+    return f"<table>{row(head, 'th')}{''.join(row(cells, 'td') for cells in rows)}</table>"
+
+
 def _repr_html_(self: ConceptGraph) -> str:
     chances = dict(zip(self.train, self.probabilities))
-    row = lambda cells, tag="td": "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-    head = row(("class", "in words", "distance from the training set", "share of draws"), "th")
-    rows = (row((one, self.describe(one), self.distance_to_train(one), f"{chances.get(one, 0):.3g}"))
-            for one in self.evaluated)
+    rows = ((one, self.describe(one), self.distance_to_train(one), f"{chances.get(one, 0):.3g}") for one in self.evaluated)
     title = f"<p><b>{escape(self.name or 'concept graph')}</b>: {escape(' × '.join(self.names))}</p>"
-    return f"{title}<table>{head}{''.join(rows)}</table>"
+    return title + html_table(("class", "in words", "distance from the training set", "share of draws"), rows)
 
 
 ConceptGraph._repr_html_ = _repr_html_
 
-# %% ../nbs/00_concepts.ipynb #00-045
+# %% ../nbs/00_concepts.ipynb #00-046
 SPLITS = {  # name: (training classes, test classes), as in the authors' code
     "H22-train1": ("00 01 10", "11"),
     "H32-train1": ("000 001 100 010", "011 110 101 111"),
@@ -293,7 +298,7 @@ def split(name: str,  # in SPLITS
     kept = tuple(keep_values(v, k) for v, k in zip(variables, used))
     return ConceptGraph(kept, train, test, name=name)
 
-# %% ../nbs/00_concepts.ipynb #00-051
+# %% ../nbs/00_concepts.ipynb #00-052
 def with_weights(graph: ConceptGraph,
                  weights: dict[str, float],  # relative frequency of training classes; those not named have 1
                  ) -> ConceptGraph:
@@ -311,7 +316,7 @@ def zipf_weights(graph: ConceptGraph,
     if not base > 0: raise ValueError(f"base: {base}; allowed: above 0")
     return {one: float(base) ** -graph.distance(one, root or graph.train[0]) for one in graph.train}
 
-# %% ../nbs/00_concepts.ipynb #00-054
+# %% ../nbs/00_concepts.ipynb #00-055
 def joint_weights(graph: ConceptGraph,
                   first: str,  # a variable's name: the table's rows
                   second: str,  # another's: its columns

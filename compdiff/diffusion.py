@@ -8,6 +8,7 @@ __all__ = ['PREDICTIONS', 'SCHEDULERS', 'Diffusion', 'draw_timesteps', 'diffusio
 # %% ../nbs/04_diffusion.ipynb #04-002
 import inspect
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -54,8 +55,11 @@ class Diffusion:
         if self.schedule == "flow":
             sigma = (timesteps / self.num_train_timesteps)[:, None, None, None]
             return 1 - sigma, sigma
-        kept = self.scheduler("ddpm").alphas_cumprod.to(timesteps.device)[timesteps.long()][:, None, None, None]
+        kept = self._kept.to(timesteps.device)[timesteps.long()][:, None, None, None]
         return kept.sqrt(), (1 - kept).sqrt()
+
+    @cached_property
+    def _kept(self): return self.scheduler("ddpm").alphas_cumprod
 
     def noisy(self, x: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         "The picture after noise."
@@ -179,9 +183,10 @@ class ConceptPipeline(DiffusionPipeline):
             missing = set(graph.names) ^ set(values)
             if missing: raise ValueError(f"values: {sorted(missing)}; allowed: exactly {', '.join(graph.names)}")
             conditions = _encode_values(graph, values, mode)
-        widths = condition_widths(graph, mode)
-        parts, middle = list(conditions.split(widths, 1)), encode(graph, _all(graph), mode=mode).mean(0).split(widths)
-        for name, factor in (extrapolate or {}).items():
+        if not extrapolate: return conditions
+        widths, everything = condition_widths(graph, mode), torch.as_tensor(graph.index(graph.classes))
+        parts, middle = list(conditions.split(widths, 1)), encode(graph, everything, mode=mode).mean(0).split(widths)
+        for name, factor in extrapolate.items():
             i = graph.names.index(graph.variable(name).name)
             parts[i] = middle[i] + factor * (parts[i] - middle[i])
         return torch.cat(parts, 1)
@@ -220,24 +225,20 @@ class ConceptPipeline(DiffusionPipeline):
         if output_type == "pil": images = self.numpy_to_pil(images)
         return ImagePipelineOutput(images=images) if return_dict else (images,)
 
+    def _without(self, scale):
+        "What guidance compares with: which variables are shown (bool, V), and by what factor to move away from that."
+        names = self.graph.names
+        if not isinstance(scale, dict): return [] if scale == 1 else [([False] * len(names), scale)]
+        return [([other != self.graph.variable(name).name for other in names], factor) for name, factor in scale.items()]
+
     def _guided(self, z, t, told, scale):
         steps = t.expand(len(z))
-        output = self.unet(z, steps, told, None)
-        if scale != 1.0:
-            everything = torch.ones(len(z), len(self.graph.names), dtype=torch.bool, device=z.device)
-            hide = {None: everything} if not isinstance(scale, dict) else {
-                name: everything & (torch.arange(everything.shape[1], device=z.device) == i)
-                for i, name in enumerate(self.graph.names) if self.graph.variable(name) and name in scale}
-            if isinstance(scale, dict): [self.graph.variable(name) for name in scale]
-            full = output
-            for name, hidden in hide.items():
-                without = self.unet(z, steps, told, ~hidden)
-                output = output + ((scale[name] if name else scale) - 1) * (full - without)
+        output = full = self.unet(z, steps, told, None)
+        for shown, factor in self._without(scale):
+            present = torch.tensor(shown, device=z.device).expand(len(z), -1)
+            output = output + (factor - 1) * (full - self.unet(z, steps, told, present))
         if not isinstance(self.scheduler, FlowMatchEulerDiscreteScheduler): return output
         return (z - self.diffusion.denoised(output, z, steps)) / self.diffusion.alpha_sigma(steps)[1].clamp_min(1e-3)
-
-
-def _all(graph): return torch.as_tensor(graph.index(graph.classes))
 
 
 def _graph(saved):

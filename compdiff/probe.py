@@ -12,7 +12,6 @@ import os
 import shutil
 import tempfile
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .concepts import did_you_mean, new_figure
-from .data import FolderData, RenderedData, generator
+from .data import FolderData, RenderedData, generator, threads
 from .render import image_grid
 
 # %% ../nbs/05_probe.ipynb #05-007
@@ -108,14 +107,6 @@ _RECIPES = {"cnn": (300, 64, 4e-3), "linear": (350, 128, 1e-3)}  # steps, pictur
 _VERSION = 1  # of all that happens in training; a kept probe of another version is not used
 
 
-@contextmanager
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try: yield
-    finally: torch.set_num_threads(before)
-
-
 def _classes(data):
     "The classes that there are pictures of, (K, V)."
     if isinstance(data, RenderedData): return torch.as_tensor(data.graph.index(data.graph.classes))
@@ -131,7 +122,7 @@ def _classes(data):
 def _each(classes, count): return classes.repeat(-(-count // len(classes)), 1)
 
 
-@_one_thread()
+@threads(1)
 def train_probe(data: RenderedData | FolderData,
                 kind: str = "cnn",  # or "linear"
                 seed: int = 0,  # of the weights and of what spoils the pictures
@@ -171,7 +162,7 @@ def _set_temperatures(probe, data, seed):
     return probe
 
 
-@_one_thread()
+@threads(1)
 def _look(probe, images):
     "Logits and textures (None for a linear probe) of many pictures, a cacheful at a time."
     logits, textures = [], []

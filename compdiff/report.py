@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .concepts import html_table
 from .emergence import all_emerged, emergence_table
 from .plots import plot_emergence, plot_graph, plot_measures, plot_samples
 from .runs import RunFolder, whole
@@ -38,20 +39,20 @@ def summary(folder: RunFolder,
 
 def verdict(folder: RunFolder, threshold: float = 0.9) -> str:
     "One sentence: from when on every class is drawn right."
-    if folder.curves.empty: return f"The run is {folder.status}; nothing was evaluated yet."
-    moment = all_emerged(folder.curves, threshold)
-    graph, unseen = folder.config.graph, sum(one not in folder.config.graph.train for one in folder.config.graph.evaluated)
+    curves, graph = folder.curves, folder.config.graph
+    if curves.empty: return f"The run is {folder.status}; nothing was evaluated yet."
+    moment, unseen = all_emerged(curves, threshold), sum(one not in graph.train for one in graph.evaluated)
     if moment is None:
-        table = emergence_table(folder.curves, threshold)
+        table = emergence_table(curves, threshold)
         late = ", ".join(table["class"][table["emerged"].isna()])
-        return f"By step {folder.curves['step'].max()} these classes do not stay at {threshold} or above: {late}."
+        return f"By step {curves['step'].max()} these classes do not stay at {threshold} or above: {late}."
     return (f"From step {moment.step} on ({moment.seconds:.0f} s) all {len(graph.evaluated)} classes stay at {threshold} or above, "
             f"{unseen} of them never seen in training.")
 
 # %% ../nbs/13_report.ipynb #13-010
-def _hardest(folder):
+def _hardest(curves):
     "The unseen class that comes last, or the last evaluated one."
-    table = emergence_table(folder.curves)
+    table = emergence_table(curves)
     table = table[~table["trained"]] if not table["trained"].all() else table
     late = table["emerged"].astype(float).fillna(np.inf)
     return table.assign(late=late).sort_values(["late", "distance"])["class"].iloc[-1]
@@ -59,7 +60,8 @@ def _hardest(folder):
 
 def figures(folder: RunFolder) -> dict:  # name -> (matplotlib Figure, what it shows)
     "The figures of a run."
-    curves, graph, last = folder.curves, folder.config.graph, _hardest(folder)
+    curves, graph = folder.curves, folder.config.graph
+    last = _hardest(curves)
     out = {"emergence": (plot_emergence(curves, graph),
                          "Accuracy of each class against the training step, coloured by its distance from the training set."),
            "measures": (plot_measures(curves, last),
@@ -78,9 +80,7 @@ pre{overflow-x:auto;background:#8882;padding:.7rem}
 @media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8cf}}"""
 
 
-def _html_table(table: pd.DataFrame) -> str:
-    row = lambda cells, tag: "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-    return f"<table>{row(table.columns, 'th')}{''.join(row(cells, 'td') for cells in table.itertuples(index=False))}</table>"
+def _html_table(table: pd.DataFrame) -> str: return html_table(table.columns, table.itertuples(index=False))
 
 
 def write_report(folder: RunFolder) -> Path:  # of the page

@@ -24,7 +24,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from .concepts import FAST, PAPER, ConceptGraph, Nuisance, did_you_mean, split
+from .concepts import FAST, PAPER, ConceptGraph, Nuisance, did_you_mean, html_table, split
 
 # %% ../nbs/06_runs.ipynb #06-005
 def _one_line(error: ValidationError) -> str:
@@ -172,6 +172,7 @@ def preset(name: str = "fast",  # or "paper"
     if isinstance(changes.get("graph"), str): changes["graph"] = split(changes["graph"], FAST if name == "fast" else PAPER)
     return RunConfig(**{**PRESETS[name], **changes})
 
+
 def read_config(path: str | Path) -> RunConfig:
     "The config in a run's config.json, or in a JSON file of fields."
     try: content = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -318,10 +319,9 @@ class RunFolder:
         hard = table[(table["variable"] == "joint") & (table["measure"] == "hard") & (table["probe"] == "cnn")]
         if hard.empty: return head
         last = hard[hard["step"] == hard["step"].max()].set_index("class")["value"]
-        row = lambda cells, tag="td": "<tr>" + "".join(f"<{tag}>{escape(str(cell))}</{tag}>" for cell in cells) + "</tr>"
-        rows = (row((one, graph.describe(one), graph.distance_to_train(one), f"{last.get(one, float('nan')):.2f}"))
+        rows = ((one, graph.describe(one), graph.distance_to_train(one), f"{last.get(one, float('nan')):.2f}")
                 for one in graph.evaluated)
-        return f"{head}<table>{row(('class', 'in words', 'distance', 'accuracy'), 'th')}{''.join(rows)}</table>"
+        return head + html_table(("class", "in words", "distance", "accuracy"), rows)
 
 # %% ../nbs/06_runs.ipynb #06-022
 def gather(folders,  # RunFolders, or their paths

@@ -29,7 +29,7 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from . import __version__
-from .data import FolderData, RenderedData, condition_widths, generator, read_folder
+from .data import FolderData, RenderedData, condition_widths, generator, read_folder, threads
 from .diffusion import ConceptPipeline, Diffusion, diffusion_loss, draw_present, draw_timesteps
 from .probe import cached_probe, judge, summarise
 from .render import image_grid
@@ -130,10 +130,10 @@ def matrix_speed(dtype: torch.dtype, device: str = "cpu", size: int = 256) -> fl
     a, best = torch.ones(size, size, dtype=dtype, device=device), math.inf
     for _ in range(5):
         start = time.perf_counter()
-        product = a @ a
+        a @ a  # noqa: B018
         if device != "cpu": torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
-    return 2 * size ** 3 / best if product.numel() else 0.0
+    return 2 * size ** 3 / best
 
 
 def resolve(config: RunConfig, folder: RunFolder) -> dict:
@@ -151,7 +151,6 @@ def resolve(config: RunConfig, folder: RunFolder) -> dict:
         write_json(folder.path / "config.json", {"config": config.model_dump(mode="json"), **found})
     if found["device"].startswith("cuda") and not torch.cuda.is_available():
         raise ValueError("device: 'cuda' is not on this machine; allowed: cpu")
-    torch.set_num_threads(found["threads"])
     return found
 
 # %% ../nbs/07_train.ipynb #07-018
@@ -186,17 +185,27 @@ def _tensors(state: TrainState) -> dict[str, Tensor]:
     named = {f"network/{name}": tensor for name, tensor in state.network.state_dict().items()}
     if state.averaged is not state.network:
         named |= {f"averaged/{name}": tensor for name, tensor in state.averaged.state_dict().items()}
+    for prefix, _, memory in _memories(state):
+        named |= {prefix + name: tensor for name, tensor in memory.items()}
+    return named
+
+
+def _memories(state: TrainState):
+    "What the optimisers remember, parameter by parameter: a name to prefix, the parameter, and the dict of tensors."
     for i, optimizer in enumerate(state.optimizers):
         for j, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-            named |= {f"optimizer{i}/{j}/{name}": tensor for name, tensor in optimizer.state[parameter].items()}
-    return named
+            yield f"optimizer{i}/{j}/", parameter, optimizer.state[parameter]
+
+
+def _write_tensors(tensors: dict[str, Tensor], path: Path, about: dict[str, str]) -> None:
+    plain = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    with whole(path) as beside: save_file(plain, beside, about)
 
 
 def save_checkpoint(state: TrainState, config: RunConfig, path: Path) -> None:
     "Write a state, whole or not at all."
-    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in _tensors(state).items()}
-    with whole(path) as beside:
-        save_file(tensors, beside, {"run": config.name, "step": str(state.step), "seconds": repr(state.seconds)})
+    about = {"run": config.name, "step": str(state.step), "seconds": repr(state.seconds)}
+    _write_tensors(_tensors(state), path, about)
 
 
 def load_checkpoint(state: TrainState, config: RunConfig, path: Path) -> None:
@@ -205,12 +214,11 @@ def load_checkpoint(state: TrainState, config: RunConfig, path: Path) -> None:
         with safe_open(path, "pt") as file:
             about, names = file.metadata() or {}, set(file.keys())
             if about.get("run") != config.name: raise ValueError(f"it belongs to {about.get('run', 'no run')}, not to {config.name}")
-            for i, optimizer in enumerate(state.optimizers):
-                for j, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-                    for name in (n for n in names if n.startswith(f"optimizer{i}/{j}/")):
-                        shape = file.get_slice(name).get_shape()
-                        like = parameter.detach() if shape == list(parameter.shape) else torch.zeros(shape)
-                        optimizer.state[parameter][name.rpartition("/")[2]] = torch.zeros_like(like)
+            for prefix, parameter, memory in _memories(state):
+                for name in (n for n in names if n.startswith(prefix)):
+                    shape = file.get_slice(name).get_shape()
+                    like = parameter.detach() if shape == list(parameter.shape) else torch.zeros(shape)
+                    memory[name.removeprefix(prefix)] = torch.zeros_like(like)
             tensors = _tensors(state)
             if names != set(tensors): raise ValueError(f"it lacks or adds {sorted(names ^ set(tensors))[:2]}")
             for name, tensor in tensors.items(): tensor.copy_(file.get_tensor(name))
@@ -268,10 +276,13 @@ def generate(network: nn.Module,
     return torch.stack(images)
 
 
+_LOSS_IMAGES = 32  # pictures of a class that its loss is taken over
+
+
 @torch.no_grad()
-def class_losses(network: nn.Module, config: RunConfig, data, count: int = 32, device: str = "cpu") -> dict[str, float]:
+def class_losses(network: nn.Module, config: RunConfig, data, device: str = "cpu") -> dict[str, float]:
     "The denoising loss of each class on pictures kept out of training, always the same pictures, timesteps and noises."
-    diffusion, out = make_diffusion(config), {}
+    diffusion, count, out = make_diffusion(config), _LOSS_IMAGES, {}
     for one in config.graph.evaluated:
         batch = data.examples(torch.tensor(config.graph.index([one] * count)), "held-out")
         random = generator(config.seed, f"held-out noise {one}")
@@ -292,7 +303,7 @@ def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: in
         wanted = torch.tensor(graph.index([one] * count))
         for kind, probe in probes.items():
             rows += [{**about, "probe": kind, **row} for row in summarise(judge(probe, pictures, wanted), graph.names)]
-        rows.append({**about, "probe": "", "variable": "joint", "measure": "loss", "value": losses[one], "n": 32})
+        rows.append({**about, "probe": "", "variable": "joint", "measure": "loss", "value": losses[one], "n": _LOSS_IMAGES})
     return rows, images
 
 # %% ../nbs/07_train.ipynb #07-025
@@ -320,14 +331,6 @@ def _interruptible():
     finally: signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def _threads_kept():
-    "A run's number of threads is its own: the caller gets back what it had."
-    before = torch.get_num_threads()
-    try: yield
-    finally: torch.set_num_threads(before)
-
-
 def _check_room(folder: RunFolder, network: nn.Module) -> None:
     needed = 6 * 4 * sum(p.numel() for p in network.parameters()) + 2 ** 25
     free = shutil.disk_usage(folder.path).free
@@ -341,23 +344,26 @@ def run(config: RunConfig,
         ) -> RunFolder:
     "Train, evaluate and write down; return what is there already, or resume it."
     folder = RunFolder.create(config, root, path)
-    with folder.lock(), _threads_kept():
+    with folder.lock():
         if folder.status == "finished": return folder
         machine = resolve(config, folder)
-        state = start(config, machine["device"])
-        _check_room(folder, state.network)
-        data = make_data(config)
-        if folder.checkpoint_path().exists(): load_checkpoint(state, config, folder.checkpoint_path())
-        folder.forget_after(state.step)
-        probes = make_probes(data, folder.path.parent / "probes")
-        folder.note(status="running", step=state.step, parameters=sum(p.numel() for p in state.network.parameters()))
-        try: _loop(state, config, folder, data, probes, machine, progress)
-        except FloatingPointError as error:
-            folder.note(status="failed", step=state.step, error=str(error))
-            last = folder.checkpoint_path() if folder.checkpoint_path().exists() else "none"
-            raise FloatingPointError(f"{error}; last good checkpoint: {last}; try a lower learning_rate (it is "
-                                     f"{config.learning_rate}), or max_grad_norm=1") from None
+        with threads(machine["threads"]): _begin(config, folder, machine, progress)
     return folder
+
+
+def _begin(config, folder, machine, progress):
+    "From what the folder holds to the end of the run."
+    state, data, checkpoint = start(config, machine["device"]), make_data(config), folder.checkpoint_path()
+    _check_room(folder, state.network)
+    if checkpoint.exists(): load_checkpoint(state, config, checkpoint)
+    folder.forget_after(state.step)
+    probes = make_probes(data, folder.path.parent / "probes")
+    folder.note(status="running", step=state.step, parameters=sum(p.numel() for p in state.network.parameters()))
+    try: _loop(state, config, folder, data, probes, machine, progress)
+    except FloatingPointError as error:
+        folder.note(status="failed", step=state.step, error=str(error))
+        raise FloatingPointError(f"{error}; last good checkpoint: {checkpoint if checkpoint.exists() else 'none'}; try a "
+                                 f"lower learning_rate (it is {config.learning_rate}), or max_grad_norm=1") from None
 
 
 def _loop(state, config, folder, data, probes, machine, progress):
@@ -372,7 +378,8 @@ def _loop(state, config, folder, data, probes, machine, progress):
                 state.seconds = time.perf_counter() - clock
                 folder.append([{**row, "seconds": round(state.seconds, 3)} for row in rows])
                 _save_samples(folder, state.step, images)
-                if config.keep_checkpoints: _save_weights(state, folder)
+                if config.keep_checkpoints:
+                    _write_tensors(state.evaluated.state_dict(), folder.checkpoint_path(state.step), {"step": str(state.step)})
             else: rows = None
             state.seconds = time.perf_counter() - clock
             if rows or state.step % config.checkpoint_every == 0 or asked.is_set():
@@ -399,11 +406,6 @@ def _finish(state, config, folder, probes, device):
 def _save_samples(folder, step, images):
     with whole(folder.sample_path(step)) as beside:
         image_grid(images[:, :16].flatten(0, 1), columns=min(16, images.shape[1])).save(beside, "png", optimize=True)
-
-
-def _save_weights(state, folder):
-    tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in state.evaluated.state_dict().items()}
-    with whole(folder.checkpoint_path(state.step)) as beside: save_file(tensors, beside, {"step": str(state.step)})
 
 
 @contextmanager
