@@ -24,7 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from .concepts import ConceptGraph, Nuisance, did_you_mean, html_table, new_figure
-from .render import draw_images, image_grid, mean_values
+from .render import draw_images, image_grid
 
 # %% ../nbs/02_data.ipynb #02-005
 def generator(seed: int,  # the run's seed
@@ -68,14 +68,15 @@ def encode(graph: ConceptGraph,
            ) -> Tensor:  # (N, sum of `condition_widths`)
     "Conditions of pictures (the authors' training uses the pictures' own values, their test the class means)."
     _check_condition(mode)
-    values = mean_values(graph, classes) if values is None else values
     parts = []
     for i, variable in enumerate(graph.variables):
-        if mode == "continuous" and variable.continuous: parts.append(values[variable.name][:, :variable.width])
-        else: parts.append(torch.nn.functional.one_hot(classes[:, i], len(variable.values)).float())
-    return torch.cat(parts, 1).float()
+        if mode == "discrete" or not variable.continuous:
+            parts.append(torch.nn.functional.one_hot(classes[:, i], len(variable.values)))
+        elif values is None: parts.append(torch.tensor(variable.means, device=classes.device)[classes[:, i]])
+        else: parts.append(values[variable.name][:, :variable.width])
+    return torch.cat([part.float() for part in parts], 1)
 
-# %% ../nbs/02_data.ipynb #02-014
+# %% ../nbs/02_data.ipynb #02-016
 @dataclass(frozen=True)
 class Batch:
     "Pictures with what is known about them."
@@ -156,7 +157,7 @@ class RenderedData:
         place = (torch.rand(size, generator=random) * counts[which]).long() + (counts.cumsum(0) - counts)[which]
         return Batch(self._pool.images[place], self._pool.classes[place], self._pool.conditions[place])
 
-# %% ../nbs/02_data.ipynb #02-024
+# %% ../nbs/02_data.ipynb #02-026
 @dataclass(frozen=True)
 class FolderReport:
     "What was found in a folder of pictures; lists of paths relative to it."
@@ -224,7 +225,7 @@ class FolderData:
         which = torch.multinomial(torch.tensor(self.graph.probabilities), size, replacement=True, generator=random)
         return self.examples(torch.tensor(self.graph.index(self.graph.train))[which], "batch", step)
 
-# %% ../nbs/02_data.ipynb #02-026
+# %% ../nbs/02_data.ipynb #02-028
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 
 
@@ -323,7 +324,7 @@ def save_folder(batch: Batch,
         writer.writerows(rows)
     return folder
 
-# %% ../nbs/02_data.ipynb #02-035
+# %% ../nbs/02_data.ipynb #02-037
 def show_classes(data: RenderedData | FolderData,
                  columns: int = 10,  # pictures a class
                  ):  # the matplotlib Figure
@@ -340,7 +341,7 @@ def show_classes(data: RenderedData | FolderData,
         axes.spines[:].set_visible(False)
     return figure
 
-# %% ../nbs/02_data.ipynb #02-037
+# %% ../nbs/02_data.ipynb #02-039
 @dataclass(frozen=True)
 class DataCard:
     "The facts of a data set; shows itself as HTML."

@@ -52,7 +52,7 @@ def _pick(curves: pd.DataFrame, column: str, wanted: str) -> pd.DataFrame:
 
 
 def select(curves: pd.DataFrame,
-           measure: str = "hard",  # `hard`, `prob`, or for `joint` also `additive`, `rejected`, `loss`
+           measure: str = "hard",  # `hard`, `prob`, or for `joint` also `additive`, `rejected`, `log_loss`, `pixel_distance`, `loss`
            variable: str = "joint",  # a concept variable's name, or `joint` for all at once
            probe: str = "cnn",  # `cnn` or `linear`; '' for the loss, which no probe judges
            concept_class: str | None = None,  # one class; default: all
@@ -175,7 +175,7 @@ def emergence_table(curves: pd.DataFrame,
                     variable: str = "joint",  # or one concept variable's name
                     ) -> pd.DataFrame:  # steps (missing: never), `seconds` of training, `final` with `low` and `high`
     "When each class of each run emerged, and where it ended."
-    if measure in ("loss", "rejected"):
+    if measure in ("loss", "rejected", "log_loss", "pixel_distance"):
         raise ValueError(f"measure: {measure!r} falls as a class is learnt; allowed: hard, prob, additive")
     _check_threshold(threshold)
     rows = select(curves, measure, variable, probe)

@@ -280,11 +280,12 @@ def held_out_accuracy(probe: Probe,
 def summarise(judgement: Judgement,  # of one class's pictures
               names: tuple[str, ...],  # of the variables
               ) -> list[dict]:  # rows with variable, measure, value, n
-    "The measures of a run's table; `rejected` only from a probe that can tell."
+    "The measures of a run's table; `log_loss` is in nats, `rejected` only from a probe that can tell."
     right, chance = judgement.right.float(), judgement.chance
     found = {}
     for i, name in enumerate(names): found |= {(name, "hard"): right[:, i], (name, "prob"): chance[:, i]}
     found |= {("joint", "hard"): right.prod(1), ("joint", "prob"): chance.prod(1), ("joint", "additive"): right.mean(1)}
+    found["joint", "log_loss"] = -chance.clamp_min(1e-7).log().sum(1)  # a probability of 0 counts as 1e-7
     if judgement.rejected is not None: found["joint", "rejected"] = judgement.rejected.float()
     return [dict(variable=variable, measure=measure, value=value.mean().item(), n=len(judgement))
             for (variable, measure), value in found.items()]

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['make_data', 'make_diffusion', 'make_network', 'orthogonalised', 'Muon', 'make_optimizers', 'learning_rate_factor',
            'matrix_speed', 'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'train_step',
-           'generate', 'class_losses', 'evaluate', 'make_probes', 'run', 'load_pipeline']
+           'generate', 'class_losses', 'pixel_distance', 'confusion', 'evaluate', 'make_probes', 'run', 'load_pipeline']
 
 # %% ../nbs/07_train.ipynb #07-002
 import math
@@ -16,12 +16,13 @@ import signal
 import sys
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
+from diffusers.utils import logging
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -29,9 +30,10 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
 
 from . import __version__
+from .concepts import ConceptGraph
 from .data import FolderData, RenderedData, condition_widths, generator, read_folder, threads
 from .diffusion import ConceptPipeline, Diffusion, diffusion_loss, draw_present, draw_timesteps
-from .probe import cached_probe, judge, summarise
+from .probe import Judgement, cached_probe, judge, summarise
 from .render import image_grid
 from .runs import RunConfig, RunFolder, whole, write_json
 from .unet import NETWORKS
@@ -292,9 +294,26 @@ def class_losses(network: nn.Module, config: RunConfig, data, device: str = "cpu
     return out
 
 
+_NEIGHBOURS = 512  # pictures of a class that a generated one is compared with
+
+
+def pixel_distance(pictures: Tensor,  # (N, 3, H, W) in [0, 1]
+                   concept_class: str, config: RunConfig, data) -> float:  # in [0, 1]
+    "Root mean squared difference from the nearest of 512 held-out pictures of the class, mean over pictures: no probe judges."
+    like = data.examples(torch.tensor(config.graph.index([concept_class] * _NEIGHBOURS)), "held-out", 2).images.flatten(1)
+    return (torch.cdist(pictures.cpu().flatten(1), like).amin(1) / like.shape[1] ** 0.5).mean().item()
+
+
+def confusion(judgement: Judgement,  # of one class's pictures
+              graph: ConceptGraph,
+              ) -> dict[str, int]:  # class -> pictures
+    "As which classes pictures were read."
+    return dict(Counter(graph.label(judgement.values.numpy())))
+
+
 def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: int, device: str = "cpu"):
-    "Rows for the table, and the pictures."
-    images, graph, rows = generate(state.evaluated, config, count, device=device), config.graph, []
+    "Rows for the two tables, and the pictures."
+    images, graph, rows, seen = generate(state.evaluated, config, count, device=device), config.graph, [], []
     if not images.isfinite().all(): raise FloatingPointError(f"samples: not finite at step {state.step}")
     losses = class_losses(state.evaluated, config, data, device=device)
     for one, pictures in zip(graph.evaluated, images):
@@ -302,11 +321,16 @@ def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: in
                  "distance": graph.distance_to_train(one), "trained": one in graph.train}
         wanted = torch.tensor(graph.index([one] * count))
         for kind, probe in probes.items():
-            rows += [{**about, "probe": kind, **row} for row in summarise(judge(probe, pictures, wanted), graph.names)]
-        rows.append({**about, "probe": "", "variable": "joint", "measure": "loss", "value": losses[one], "n": _LOSS_IMAGES})
-    return rows, images
+            judgement = judge(probe, pictures, wanted)
+            rows += [{**about, "probe": kind, **row} for row in summarise(judgement, graph.names)]
+            seen += [{"step": state.step, "class": one, "probe": kind, "seen": other, "count": times}
+                     for other, times in sorted(confusion(judgement, graph).items())]
+        unjudged = {"loss": (losses[one], _LOSS_IMAGES), "pixel_distance": (pixel_distance(pictures, one, config, data), count)}
+        rows += [{**about, "probe": "", "variable": "joint", "measure": measure, "value": value, "n": n}
+                 for measure, (value, n) in unjudged.items()]
+    return rows, seen, images
 
-# %% ../nbs/07_train.ipynb #07-025
+# %% ../nbs/07_train.ipynb #07-026
 def make_probes(data: RenderedData | FolderData,
                 folder: Path,  # where trained ones are kept
                 ) -> dict:  # kind -> Probe
@@ -342,13 +366,19 @@ def run(config: RunConfig,
         path: str | Path | None = None,  # this run's folder; default: root / config.name
         progress: bool = True,  # a bar, or a line an evaluation where the output is no terminal
         ) -> RunFolder:
-    "Train, evaluate and write down; return what is there already, or resume it."
+    "Train, evaluate and write down; return what is there already, or resume it. A run that it starts from comes first."
     folder = RunFolder.create(config, root, path)
     with folder.lock():
         if folder.status == "finished": return folder
+        if config.start_from is not None: run(config.start_from, folder.path.parent, progress=progress)
         machine = resolve(config, folder)
         with threads(machine["threads"]): _begin(config, folder, machine, progress)
     return folder
+
+
+def _start_from(state, base):
+    weights = load_pipeline(base).unet.state_dict()
+    for network in {state.network, state.evaluated}: network.load_state_dict(weights)
 
 
 def _begin(config, folder, machine, progress):
@@ -356,6 +386,7 @@ def _begin(config, folder, machine, progress):
     state, data, checkpoint = start(config, machine["device"]), make_data(config), folder.checkpoint_path()
     _check_room(folder, state.network)
     if checkpoint.exists(): load_checkpoint(state, config, checkpoint)
+    elif config.start_from is not None: _start_from(state, folder.path.parent / config.start_from.name)
     folder.forget_after(state.step)
     probes = make_probes(data, folder.path.parent / "probes")
     folder.note(status="running", step=state.step, parameters=sum(p.numel() for p in state.network.parameters()))
@@ -374,9 +405,9 @@ def _loop(state, config, folder, data, probes, machine, progress):
             loss = train_step(state, config, data, diffusion, device, machine["precision"])
             if state.step in evaluations:
                 count = config.images_per_class if state.step >= config.full_from else config.early_images
-                rows, images = evaluate(state, config, data, probes, count, device)
+                rows, seen, images = evaluate(state, config, data, probes, count, device)
                 state.seconds = time.perf_counter() - clock
-                folder.append([{**row, "seconds": round(state.seconds, 3)} for row in rows])
+                folder.append([{**row, "seconds": round(state.seconds, 3)} for row in rows], seen)
                 _save_samples(folder, state.step, images)
                 if config.keep_checkpoints:
                     _write_tensors(state.evaluated.state_dict(), folder.checkpoint_path(state.step), {"step": str(state.step)})
@@ -434,6 +465,10 @@ def load_pipeline(folder: RunFolder | str | Path) -> ConceptPipeline:
     folder = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     if not (folder.path / "model").is_dir():
         raise FileNotFoundError(f"folder: {folder.path} has no trained model, its run is {folder.status}; allowed: a finished run")
-    pipe = ConceptPipeline.from_pretrained(folder.path / "model", low_cpu_mem_usage=False)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # for a load of milliseconds
+    try: pipe = ConceptPipeline.from_pretrained(folder.path / "model", low_cpu_mem_usage=False)
+    finally:
+        if shown: logging.enable_progress_bar()
     pipe.unet.eval()
     return pipe
