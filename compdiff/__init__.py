@@ -16,6 +16,7 @@ _HOMES = {
     "emergence": ["emergence_table"],
     "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
     "report": ["write_report"],
+    "explorer": ["explore"],
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
