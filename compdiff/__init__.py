@@ -14,6 +14,7 @@ _HOMES = {
     "runs": ["RunConfig", "RunFolder", "preset"],
     "train": ["load_pipeline", "run"],
     "emergence": ["emergence_table"],
+    "sweep": ["collect", "read_sweep", "sweep_status"],
     "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
     "report": ["write_report"],
     "explorer": ["explore"],
