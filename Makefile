@@ -1,5 +1,6 @@
 # make run    train, watch the held-out classes emerge, write the report     make test   every notebook and every check
 # make lab    open the notebooks            make export   package and README from the notebooks            make docs   pages
+# make docs-serve   the pages, at a local address
 #
 # Variables: OPTIONS of `compdiff run` (make run OPTIONS="--seed 3"), PYTHON for the environment,
 # PIP_OPTIONS for its installation (make run PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu").
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/tools:$(PATH)
 
 READY := $(VENV)/.ready
 
-.PHONY: run test lab export docs clean
+.PHONY: run test lab export docs docs-serve clean
 .DELETE_ON_ERROR:
 
 run: $(READY)
@@ -38,8 +39,13 @@ export: $(READY)
 	nbdev_clean
 	python tools/readme.py
 
+# nbdev keeps processed notebooks, those of removed pages too
 docs: $(READY)
+	rm -rf _proc
 	nbdev_docs
+
+docs-serve: docs
+	python -m http.server --bind 127.0.0.1 --directory _docs
 
 .PHONY: benchmark
 benchmark: $(READY)
