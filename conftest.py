@@ -15,11 +15,13 @@ COMPARED = {
     "02_data.ipynb",
     "06_runs.ipynb",
     "08_emergence.ipynb",
+    "10_experiments.ipynb",
     "11_plots.ipynb",
     "13_report.ipynb",
     "fast_preset.ipynb",
 }
 
+pytest_plugins = ["browser"]  # tests/browser.py
 ROOT = Path(__file__).parent
 DIRECTIVE = re.compile(r"^#\s*\|\s*([\w-]+)(?::\s*(\S+))?", re.M)
 

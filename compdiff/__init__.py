@@ -15,6 +15,7 @@ _HOMES = {
     "train": ["load_pipeline", "run"],
     "emergence": ["emergence_table"],
     "sweep": ["collect", "read_sweep", "sweep_status"],
+    "experiments": ["EXPERIMENTS", "experiment", "read_kept", "verdicts"],
     "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
     "report": ["write_report"],
     "explorer": ["explore"],
