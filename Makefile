@@ -32,7 +32,7 @@ test: $(READY)
 	pytest
 
 lab: $(READY)
-	jupyter lab nbs
+	jupyter lab nbs $(OPTIONS)
 
 export: $(READY)
 	nbdev_export

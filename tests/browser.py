@@ -1,0 +1,98 @@
+"""A headless Chromium, and a JupyterLab that `make lab` opened on a copy of the notebooks.
+
+Each lasts as long as one test module: nbval cannot talk to its kernels while a playwright is open.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+MISSING = "no Chromium on the PATH: install it (Debian: apt-get install chromium) to run the tests in a browser"
+LAB = ["--no-browser", "--allow-root", "--port=0", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+       "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+       # where a test run is killed, the server ends by itself
+       "--MappingKernelManager.cull_idle_timeout=300", "--ServerApp.shutdown_no_activity_timeout=300"]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if not found:
+        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        give_up(MISSING)
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=["--disable-gpu"], env={**os.environ, **home})
+        yield launched
+        launched.close()
+
+
+def complaints(page) -> list[str]:
+    """What the page will complain of: errors in its console and such as nobody caught."""
+    heard = []
+    page.on("console", lambda said: heard.append(f"{said.text} ({said.location['url']})") if said.type == "error" else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    return heard
+
+
+def barriers(page, root: str) -> list[str]:
+    """The serious and critical findings of axe-core inside an element."""
+    found = Axe().run(page, root).response["violations"]
+    grave = [one for one in found if one["impact"] in ("serious", "critical")]
+    return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in grave for node in one["nodes"]]
+
+
+def stop(server: subprocess.Popen):
+    """End a process group: politely, since Jupyter then ends its kernels, and for good after 20 seconds."""
+    for attempt in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + 20
+        try:
+            os.killpg(server.pid, attempt)
+            while time.monotonic() < end:
+                server.poll()
+                os.killpg(server.pid, 0)
+                time.sleep(0.1)
+        except ProcessLookupError:
+            return
+
+
+def wait_for_server(folder: Path, server: subprocess.Popen) -> dict:
+    """What a Jupyter server writes about itself once it listens."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end and server.poll() is None:
+        for path in (folder / "jupyter_runtime_dir").glob("jpserver-*.json"):
+            return json.loads(path.read_text())
+        time.sleep(0.1)
+    pytest.fail("`make lab` opened no JupyterLab:\n" + (folder / "log").read_text())
+
+
+@pytest.fixture(scope="module")
+def lab_server(tmp_path_factory):
+    """`make lab` in a folder with a copy of the notebooks: where that is, and the address it answers at."""
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "nbs", folder / "nbs", ignore=shutil.ignore_patterns(".*", "runs"))
+    config = folder / "jupyter_config_dir" / "labconfig" / "page_config.json"
+    config.parent.mkdir(parents=True)
+    # The debugger asks each new kernel questions, and complains if the kernel is shut down before it has answered.
+    config.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/debugger-extension": True}}))
+    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    venv = os.path.relpath(sys.prefix, folder)
+    command = ["make", "-f", ROOT / "Makefile", "-o", f"{venv}/.ready", f"VENV={venv}", "lab", f"OPTIONS={' '.join(LAB)}"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=folder, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                  start_new_session=True)
+    try:
+        told = wait_for_server(folder, server)
+        yield folder / "nbs", f"{told['url']}lab?token={told['token']}"
+    finally:
+        stop(server)

@@ -1,0 +1,67 @@
+// What tests/test_browser_lab.py does in JupyterLab, through the application object that it shows to tests.
+window.lab = (() => {
+  const app = window.jupyterapp, outcomes = {}, panels = {}
+  const within = (seconds, what, promise) => Promise.race([promise,
+    new Promise((_, refuse) => setTimeout(() => refuse(`${what}: not within ${seconds} s`), seconds * 1000))])
+  let front = Promise.resolve() // "Run All Cells" acts on the notebook in front: they come there one by one
+
+  async function start(path) {
+    const panel = panels[path] = await app.commands.execute('docmanager:open', { path, factory: 'Notebook' })
+    await panel.context.ready
+    await panel.sessionContext.ready // a kernel of its own, hence a fresh one
+    app.shell.activateById(panel.id)
+    return { panel, all: app.commands.execute('notebook:run-all-cells') }
+  }
+
+  function outputsOf(cell) { return Array.from({ length: cell.outputs.length }, (_, i) => cell.outputs.get(i).toJSON()) }
+
+  async function unseen(panel) { // cells whose widget does not come to be drawn
+    const missing = []
+    for (const [i, { model, node }] of panel.content.widgets.entries()) {
+      if (model.type !== 'code' || !outputsOf(model).some(one => one.data?.['application/vnd.jupyter.widget-view+json'])) continue
+      await panel.content.scrollToItem(i, 'center')
+      const drawn = () => node.querySelector('.jupyter-widgets-view, .jupyter-widgets') && !/Loading widget|Error \w+ widget/.test(node.textContent)
+      for (let wait = 0; wait < 100 && !drawn(); wait++) await new Promise(go => setTimeout(go, 100))
+      if (!drawn()) missing.push(model.sharedModel.source)
+    }
+    return missing
+  }
+
+  async function run(path) {
+    const began = performance.now(), started = front.then(() => within(60, 'open', start(path)))
+    front = started.catch(() => {})
+    const { panel, all } = await started
+    const complete = await within(300, 'run', all), cells = [...panel.content.model.cells].filter(cell => cell.type === 'code')
+    return { complete, seconds: (performance.now() - began) / 1000, unseen: await unseen(panel),
+      left: cells.filter(cell => cell.sharedModel.source.trim() && cell.executionCount === null).length,
+      errors: cells.flatMap(outputsOf).filter(one => one.output_type === 'error').map(one => `${one.ename}: ${one.evalue}`) }
+  }
+
+  const outcome = path => outcomes[path] ??= run(path).catch(error => ({ errors: [String(error)] }))
+
+  async function close(path) {
+    await panels[path]?.sessionContext.shutdown()
+    panels[path]?.dispose()
+  }
+
+  function runAll(paths, atOnce) { // those that have not run yet; to be asked for by `outcome`
+    const waiting = paths.filter(path => !outcomes[path]), ready = {}
+    for (const path of waiting) outcomes[path] = new Promise(tell => { ready[path] = tell })
+    const next = async () => {
+      for (let path; (path = waiting.shift());) {
+        ready[path](await run(path).catch(error => ({ errors: [String(error)] })))
+        await close(path).catch(() => {})
+      }
+    }
+    for (let i = 0; i < atOnce; i++) next()
+  }
+
+  async function ask(path, expression) { // the kernel's answer, as Python writes it
+    const request = { code: '', silent: true, store_history: false, user_expressions: { answer: expression } }
+    const { content } = await within(60, expression, panels[path].sessionContext.session.kernel.requestExecute(request).done)
+    const { answer } = content.user_expressions
+    return answer.status === 'ok' ? answer.data['text/plain'] : `${answer.ename}: ${answer.evalue}`
+  }
+
+  return { outcome, runAll, ask, close }
+})()
