@@ -165,10 +165,10 @@ def answer(pipe: ConceptPipeline,
 # %% ../nbs/14_explorer.ipynb #14-021
 _STYLE = """<style>.cd-explore{color:var(--jp-ui-font-color1,inherit);font-size:13px;line-height:1.35}
 .cd-explore .cd-row{display:flex;flex-wrap:wrap;gap:12px;align-items:flex-start}
-.cd-explore figure{margin:0;width:84px}.cd-explore figure.cd-large{width:168px}
-.cd-explore .cd-samples{display:grid;grid-template-columns:repeat(auto-fill,84px);gap:10px;flex:1 1 366px;max-width:380px}
+.cd-explore figure{margin:0;width:92px}.cd-explore figure.cd-large{width:168px}
+.cd-explore .cd-samples{display:grid;grid-template-columns:repeat(auto-fill,92px);gap:10px;flex:1 1 296px;max-width:398px}
 .cd-explore figcaption,.cd-explore p{margin:2px 0;color:inherit}.cd-explore figcaption{font-size:12px}
-.cd-explore img{width:100%;margin:0;image-rendering:pixelated}.cd-explore b{white-space:nowrap}</style>"""
+.cd-explore img{width:100%;margin:0;image-rendering:pixelated}</style>"""
 
 
 def _figure(image: Image.Image, alt: str, caption: str, large=False):  # `caption` is HTML
@@ -202,15 +202,16 @@ def _page(graph, values, drawn, found: Answer | None):
 def _named(variable):
     kind = widgets.ToggleButtons if len(variable.values) <= 4 else widgets.Dropdown
     options = [(name, i) for i, name in enumerate(variable.values)]
-    style = dict(description_width="110px", **({"button_width": "76px"} if kind is widgets.ToggleButtons else {}))
-    return kind(options=options, value=0, description=variable.name, style=style)
+    control = _labelled(kind, variable.name, options=options, value=0)
+    if kind is widgets.ToggleButtons: control.style.button_width = "auto"
+    return control
 
 
-def _slider(kind, label, **options):
-    return kind(description=label, style=dict(description_width="110px"), layout=dict(width="360px"), **options)
+def _labelled(kind, label, **options):
+    return kind(description=label, style=dict(description_width="120px"), layout=dict(width="370px", max_width="100%"), **options)
 
 
-def _aside(text): return f'<div class="cd-explore" style="max-width:360px">{text}</div>'  # `text` is HTML
+def _aside(text): return f'<div class="cd-explore" style="max-width:370px">{text}</div>'  # `text` is HTML
 
 
 def _number_sliders(graph, variable, live):
@@ -222,7 +223,7 @@ def _number_sliders(graph, variable, live):
     low, high = (float(np.round(np.round(end / step) * step, 9)) for end in (low - room, high + room))
     parts = [""] if variable.width == 1 else " R, G, B".split(",") if variable.name == "colour" else \
         [f" {k + 1}" for k in range(variable.width)]
-    return [_slider(widgets.FloatSlider, variable.name + part, value=value, min=min(low, *values), max=max(high, *values), step=step,
+    return [_labelled(widgets.FloatSlider, variable.name + part, value=value, min=min(low, *values), max=max(high, *values), step=step,
                     readout_format=".2f", continuous_update=live)
             for part, value, values in zip(parts, variable.means[0], zip(*variable.means))]
 
@@ -273,19 +274,19 @@ class Explorer(widgets.VBox):
         self.over, self.guidance, self.sampling = self._model_controls() if pipe else ({}, {}, {})
         self.shown = widgets.HTML(layout=dict(flex="1 1 380px", min_width="0"))
         self._listen()
-        form = widgets.VBox(self._form(), layout=dict(flex="0 1 380px", min_width="0"))
+        form = widgets.VBox(self._form(), layout=dict(flex="0 1 390px", min_width="0"))
         row = widgets.Box([form, self.shown], layout=dict(flex_flow="row wrap", align_items="flex-start", grid_gap="16px"))
         super().__init__([widgets.HTML(_STYLE, layout=dict(display="none")), row])
         self.update()
 
     def _model_controls(self):
         factor = dict(value=1, min=0, max=4, step=0.1, readout_format=".1f", continuous_update=False)
-        sliders = lambda verb, names: {name: _slider(widgets.FloatSlider, f"{verb} {name}", **factor) for name in names}
+        sliders = lambda verb, names: {name: _labelled(widgets.FloatSlider, f"{verb} {name}", **factor) for name in names}
         over = sliders("over-prompt", [name for name in self.graph.names if name not in self.numbers])
         guidance = sliders("guide", _guidable(self.config)[0])
         usual = self.config.num_inference_steps if self.config else 8
-        sampling = {"steps": _slider(widgets.IntSlider, "steps", value=min(max(usual, 4), 20), min=4, max=20, continuous_update=False),
-                    "noises": _slider(widgets.BoundedIntText, "noises", value=0, min=0, max=2 ** 31 - 1),
+        sampling = {"steps": _labelled(widgets.IntSlider, "steps", value=min(max(usual, 4), 20), min=4, max=20, continuous_update=False),
+                    "noises": _labelled(widgets.BoundedIntText, "noises", value=0, min=0, max=2 ** 31 - 1),
                     "new noises": widgets.Button(description="new noises", tooltip="the same values from other starting noises")}
         return over, guidance, sampling
 
@@ -319,9 +320,10 @@ class Explorer(widgets.VBox):
 
     def _number_set(self, name):
         if self._held: return
-        numbers, means = tuple(slider.value for slider in self.numbers[name]), self.graph.variable(name).means
+        sliders = self.numbers[name]
+        away = np.abs(np.subtract(self.graph.variable(name).means, [slider.value for slider in sliders])).max(1)
         self._held = True
-        self.named[name].value = means.index(numbers) if numbers in means else None
+        self.named[name].value = int(away.argmin()) if away.min() <= sliders[0].step / 2 else None  # a page rounds to steps
         self._held = False
         self._changed()
 
