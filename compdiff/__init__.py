@@ -17,6 +17,7 @@ _HOMES = {
     "sweep": ["collect", "read_sweep", "sweep_status"],
     "experiments": ["EXPERIMENTS", "experiment", "read_kept", "verdicts"],
     "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
+    "stepper": ["Stepper", "stepper_html", "watch", "write_html"],
     "report": ["write_report"],
     "explorer": ["explore"],
 }

@@ -1,0 +1,189 @@
+"""The stepper in a real browser, as a page from a file, without a network."""
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from compdiff.concepts import FAST, split
+from compdiff.emergence import COLUMNS, emergence_interval, synthetic_curves, wilson
+from compdiff.plots import spread_apart
+from compdiff.runs import RunFolder, preset
+from compdiff.stepper import write_html
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not Path(CHROMIUM).exists(): pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page from a file; whatever it complains about or asks the network for is an error."""
+    contexts, complaints = [], []
+
+    def open_page(path, **options):
+        context = browser.new_context(offline=True, **{"viewport": {"width": 1300, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+        page.goto(path.as_uri())
+        page.wait_for_selector(".cd-stepper[data-ready='1']", timeout=10_000)
+        return page
+    yield open_page
+    for context in contexts: context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A run of 60 evaluations with 16 pictures of each of 8 classes."""
+    steps = tuple(range(10, 610, 10))
+    folder = RunFolder.create(preset("fast", steps=600), path=tmp_path_factory.mktemp("runs") / "run")
+    folder.append(synthetic_curves(folder.config.graph, steps=steps).to_dict("records"))
+    folder.note(status="finished", step=600, seconds=60.0)
+    (folder.path / "samples").mkdir()
+    smooth = np.random.default_rng(0).random((8 * 29 - 1, 16 * 29 - 1)).cumsum(1) % 1
+    for t, step in enumerate(steps):
+        grid = np.stack([(smooth + t / 60) % 1, smooth, np.full_like(smooth, t / 60)], -1)
+        Image.fromarray((grid * 255).astype(np.uint8)).save(folder.sample_path(step))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def big(folder, tmp_path_factory):
+    path = write_html(tmp_path_factory.mktemp("page") / "run.html", folder)
+    assert path.stat().st_size < 5e6
+    return path
+
+
+MODULE = """async task => {
+    const source = document.querySelector('script[type="text/x-module"]').textContent
+    const module = await import(URL.createObjectURL(new Blob([source], { type: 'text/javascript' })))
+    return task.map(([name, ...given]) => module[name](...given))
+}"""
+
+
+def test_browser_and_python_agree(visit, big):
+    page, rng = visit(big), np.random.default_rng(1)
+    n = rng.integers(1, 200, 300)
+    shares = [(rng.integers(0, k + 1) / k, int(k)) for k in n] + [(float(rng.random()), int(k)) for k in n]
+    found = page.evaluate(MODULE, [["wilson", float(value), k] for value, k in shares])
+    np.testing.assert_allclose(found, [wilson(value, k) for value, k in shares], atol=1e-12)
+    curves = [(rng.integers(0, 21, 12).cumsum() / rng.integers(1, 250)).clip(0, 1).tolist() for _ in range(300)]
+    levels = rng.choice([0.5, 0.85, 0.9, 1.0], 300).tolist()
+    found = page.evaluate(MODULE, [["emergence", list(range(10, 22)), curve, level] for curve, level in zip(curves, levels, strict=True)])
+    wanted = [emergence_interval(range(10, 22), curve, level) for curve, level in zip(curves, levels, strict=True)]
+    assert [(one["lastBelow"], one["emerged"]) for one in found] == [tuple(one) for one in wanted]
+    samples = [(rng.random(rng.integers(1, 9)).tolist(), float(rng.choice([0, 0.25, 0.5, 0.75, 1]))) for _ in range(200)]
+    found = page.evaluate(MODULE, [["quantile", *sample] for sample in samples])
+    np.testing.assert_allclose(found, [np.quantile(*sample) for sample in samples], atol=1e-12)
+    places = [sorted(rng.random(8).tolist()) for _ in range(50)]
+    found = page.evaluate(MODULE, [["spreadApart", place, 0.08, 0, 1] for place in places])
+    np.testing.assert_allclose(found, [spread_apart(place, 0.08, 0, 1) for place in places], atol=1e-9)
+
+
+def test_every_panel_follows_the_slider(visit, big, folder):
+    page = visit(big)
+    page.focus(".cd-slider")
+    page.keyboard.press("Home")
+    before, ink = page.inner_text(".cd-state"), page.eval_on_selector(".cd-samples", "canvas => canvas.toDataURL()")
+    for _ in range(30): page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(50)
+    assert before.startswith("Step 10:") and page.inner_text(".cd-state").startswith("Step 310:")
+    assert page.eval_on_selector(".cd-samples", "canvas => canvas.toDataURL()") != ink
+    page.click("[data-class='011'].cd-node")
+    table = folder.curves.query("step == 310 and `class` == '011' and measure == 'hard'").set_index("variable")["value"]
+    bars = {bar.get_attribute("data-name"): float(bar.get_attribute("data-value")) for bar in page.query_selector_all(".cd-bar")}
+    for name in ("shape", "colour", "size"): assert bars[name] == pytest.approx(table[name], abs=1e-6)
+    assert bars["product"] == pytest.approx(table["joint"], abs=1e-6)
+    assert bars["independent"] == pytest.approx(table[["shape", "colour", "size"]].prod(), abs=1e-6)
+    assert page.get_attribute("[data-class='011'].cd-node", "aria-pressed") == "true"
+    assert f"011 (circle, blue, small) at {table['joint']:.2f}" in page.inner_text(".cd-state")
+
+
+def test_keyboard(visit, big):
+    page = visit(big)
+    page.focus("[data-class='110'].cd-node")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("[data-class='110'].cd-key", "aria-pressed") == "true"
+    page.keyboard.press("Home")
+    assert page.input_value(".cd-slider") == "0"
+    page.focus(".cd-slider")
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('.cd-slider').value >= 2")
+    page.keyboard.press("Space")
+    stopped = page.input_value(".cd-slider")
+    page.wait_for_timeout(500)
+    assert page.input_value(".cd-slider") == stopped
+    order = page.inner_text(".cd-order")
+    page.focus(".cd-threshold")
+    for _ in range(5): page.keyboard.press("PageDown")
+    assert page.get_attribute(".cd-threshold", "aria-valuenow") == "0.4" and page.inner_text(".cd-order") != order
+    assert page.input_value(".cd-slider") == stopped
+
+
+def test_names_are_text(visit, tmp_path):
+    graph, evil = split("H32-train1", FAST), "<img src=x onerror=alert(1)><script>alert(1)</script>"
+    variables = tuple(type(v)(f"{v.name}{evil}", (evil, "</script>"), v.means, v.jitter) for v in graph.variables)
+    graph = type(graph)(variables, graph.train, name=evil)
+    curves = synthetic_curves(graph)[list(COLUMNS)].assign(run=evil, seed=0)
+    page = visit(write_html(tmp_path / "evil.html", {evil: curves, "</style>": curves}, graph))
+    assert page.locator("img, .cd-stepper script").count() == 0
+    assert evil in page.inner_text(".cd-stepper") and evil in page.inner_text("h1")
+
+
+def test_fast_enough(visit, big):
+    page = visit(big)
+    opened = page.evaluate("performance.getEntriesByType('navigation')[0].duration")
+    page.reload()
+    start = time.perf_counter()
+    page.wait_for_selector(".cd-stepper[data-ready='1']")
+    assert time.perf_counter() - start < 1, f"opened in {opened:.0f} ms"
+    page.wait_for_timeout(300)
+    took = page.evaluate("""async () => {
+        const slider = document.querySelector('.cd-slider'), times = []
+        for (let i = 0; i < 60; i++) {
+            const start = performance.now()
+            slider.value = i
+            slider.dispatchEvent(new Event('input', { bubbles: true }))
+            await null; await null
+            document.querySelector('.cd-stepper').getBoundingClientRect()
+            times.push(performance.now() - start)
+            await new Promise(requestAnimationFrame)
+        }
+        return times.sort((a, b) => a - b)
+    }""")
+    assert took[30] < 16, f"a step takes {took[30]:.1f} ms, the slowest {took[-1]:.1f} ms"
+    print(json.dumps({"median": took[30], "slowest": took[-1]}))
+
+
+def test_save(visit, folder, big):
+    page = visit(big)
+    for name, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg"), ("CSV", b"group,run,seed,step")):
+        with page.expect_download() as download: page.click(f".cd-save:text-is('{name}')")
+        content = Path(download.value.path()).read_bytes()
+        assert content.startswith(start), name
+    table = pd.read_csv(download.value.path(), dtype={"class": str})
+    wanted = folder.curves.query("measure == 'hard' and variable == 'joint'").set_index(["class", "step"])["value"]
+    given = table.query("measure == 'hard' and variable == 'joint'").set_index(["class", "step"])["value"]
+    pd.testing.assert_series_equal(given.sort_index(), wanted.sort_index())
+
+
+def test_phone(visit, big):
+    page = visit(big, viewport={"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
