@@ -7,7 +7,6 @@ __all__ = ['summary', 'verdict', 'figures', 'write_report']
 
 # %% ../nbs/13_report.ipynb #13-002
 import json
-from base64 import b64encode
 from html import escape
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from .concepts import html_table
 from .emergence import all_emerged, emergence_table
 from .plots import plot_emergence, plot_graph, plot_measures, plot_samples
 from .runs import RunFolder, whole
+from .stepper import stepper_html
 
 # %% ../nbs/13_report.ipynb #13-007
 def summary(folder: RunFolder,
@@ -58,26 +58,20 @@ def _hardest(curves):
     return table.assign(late=late).sort_values(["late", "distance"])["class"].iloc[-1]
 
 
-def figures(folder: RunFolder) -> dict:  # name -> (matplotlib Figure, what it shows)
+def figures(folder: RunFolder) -> dict:  # name -> matplotlib Figure
     "The figures of a run."
     curves, graph = folder.curves, folder.config.graph
-    last = _hardest(curves)
-    out = {"emergence": (plot_emergence(curves, graph),
-                         "Accuracy of each class against the training step, coloured by its distance from the training set."),
-           "measures": (plot_measures(curves, last),
-                        f"Class {last}: each variable's accuracy, their mean (additive) and all at once (product)."),
-           "graph": (plot_graph(graph, curves),
-                     "The concept graph, coloured by the accuracy at the last evaluation; squares were trained on.")}
-    if folder.samples: out["samples"] = (plot_samples(folder), "Pictures from the same noises at each evaluation, a row a class.")
-    return out
+    out = {"emergence": plot_emergence(curves, graph), "measures": plot_measures(curves, _hardest(curves)),
+           "graph": plot_graph(graph, curves)}
+    return out | ({"samples": plot_samples(folder)} if folder.samples else {})
 
 
-_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+_STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:80rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
 table{border-collapse:collapse;display:block;overflow-x:auto}
 td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #8884}
-img{max-width:100%;height:auto;background:#fff}figure{margin:1.5rem 0}figcaption{font-size:.9rem}
+img{max-width:100%;height:auto}.cd-host{margin:1.5rem -16px}
 pre{overflow-x:auto;background:#8882;padding:.7rem}
-@media (prefers-color-scheme:dark){body{color:#ddd;background:#181818}a{color:#8cf}}"""
+@media (prefers-color-scheme:dark){body{color:#ddd;background:#17181a}a{color:#8cf}}"""
 
 
 def _html_table(table: pd.DataFrame) -> str: return html_table(table.columns, table.itertuples(index=False))
@@ -85,12 +79,9 @@ def _html_table(table: pd.DataFrame) -> str: return html_table(table.columns, ta
 
 def write_report(folder: RunFolder) -> Path:  # of the page
     "Write the figures as PNG and `report.html`, with everything inside it."
-    pictures, info = [], folder.info
-    for name, (figure, caption) in figures(folder).items():
+    info = folder.info
+    for name, figure in figures(folder).items():
         with whole(folder.path / "figures" / f"{name}.png") as beside: figure.savefig(beside, dpi=110)
-        data = b64encode((folder.path / "figures" / f"{name}.png").read_bytes()).decode()
-        pictures.append(f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
-                        f"<figcaption>{escape(caption)}</figcaption></figure>")
     fresh = pd.DataFrame([info.get("fresh", {})])
     facts = {"seed": folder.config.seed, "parameters": info.get("parameters"), **folder.resolved}
     about = pd.DataFrame([(key, value) for key, value in facts.items() if value is not None], columns=["fact", "value"])
@@ -98,7 +89,7 @@ def write_report(folder: RunFolder) -> Path:  # of the page
     config = json.dumps(folder.config.model_dump(mode="json", exclude={"graph"}))
     page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1><p><b>{escape(verdict(folder))}</b></p>
-{_html_table(summary(folder))}{''.join(pictures)}
+{stepper_html(folder)}{_html_table(summary(folder))}
 {'<h2>From noises that no evaluation used</h2>' + _html_table(fresh) if len(fresh.columns) else ''}
 <h2>To repeat it</h2><pre>compdiff run --config {escape(str(folder.path / 'config.json'))}</pre>{_html_table(about)}
 <details><summary>The config</summary><pre>{escape(config)}</pre></details></body></html>"""

@@ -237,9 +237,9 @@ def _steps(content: dict) -> list[int]:
 
 def _hardest(content: dict) -> str:
     "The class that was right least often over all evaluations, an unseen one where there is any."
-    trained = {node["name"]: node["trained"] for node in content["graph"]["nodes"]}
+    distance = {node["name"]: node["distance"] for node in content["graph"]["nodes"]}
     def right(i): return np.mean([x for run in _all_runs(content) for x in run["hard"][i]["joint"] if x is not None] or [0.0])
-    return min(enumerate(content["classes"]), key=lambda one: (trained[one[1]], right(one[0])))[1]
+    return min(enumerate(content["classes"]), key=lambda one: (distance[one[1]] == 0, right(one[0]), -distance[one[1]]))[1]
 
 
 def _opening(content: dict) -> dict:

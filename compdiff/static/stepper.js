@@ -109,12 +109,10 @@ export function lineAt(line, step) { // a line's number at the cursor with its i
   return { value: line.centre[t], low, high, n: one?.n[t], step: line.steps[t], runs: line.curves.length }
 }
 
-export function barsAt(doc, runs, i, measure, step) { // a class by variable and in three combinations
-  const kinds = [...doc.graph.variables.map((v, k) => [v.name, k, 'variable']),
-    ['additive', 'additive', 'all'], ['independent', 'independent', 'all'], ['product', 'joint', 'all']]
-  return kinds.map(([name, kind, sort]) => {
+export function barLines(doc, runs, i, measure) { // a class by variable and in three combinations
+  return [...doc.graph.variables.keys(), 'additive', 'independent', 'joint'].map(kind => {
     const curves = runs.map(run => series(run, i, measure, kind)).filter(one => one.steps.length)
-    return { name, sort, ...(curves.length ? lineAt({ curves, ...band(curves) }, step) : null) }
+    return { curves, ...band(curves) }
   })
 }
 
@@ -251,7 +249,7 @@ function curvesPanel(app, group) {
   let x = () => 0, y = () => 0, now
 
   function axes(width) {
-    const height = clamp(width * 0.52, 230, 350), steps = app.steps.filter(step => app.get('axis') !== 'log' || step > 0)
+    const height = clamp(width * 0.52, 230, 400), steps = app.steps.filter(step => app.get('axis') !== 'log' || step > 0)
     const log = app.get('axis') === 'log' && steps.length > 0, shown = steps.length ? steps : [1, 10]
     let [low, high] = log ? [shown[0] / 1.06, shown.at(-1) * 1.06] : [Math.min(0, shown[0]), shown.at(-1) * 1.02 || 1]
     const right = width - box.right, bottom = height - box.bottom, f = log ? Math.log : value => value
@@ -370,10 +368,13 @@ function graphPanel(app) {
 
   function place(width, scene) {
     view = scene
-    const long = Math.max(...nodes.map(node => node.name.length)), margin = { x: 44, top: 28, bottom: doc.graph.variables.length > 3 ? 62 : 46 }
-    const unit = Math.min((width - 2 * margin.x) / Math.max(size[0], 0.01), 132), r = clamp(unit * 0.2, 13 + Math.max(0, long - 3), 22)
-    const left = (width - unit * size[0]) / 2, height = margin.top + margin.bottom + unit * size[1]
-    const at = node => [left + unit * size[0] * node.place[0], margin.top + unit * size[1] * (1 - node.place[1])]
+    const long = Math.max(...nodes.map(node => node.name.length)), margin = { left: 44, right: 28, top: 28 }
+    const fit = (wide, label) => { const room = width - margin.left - margin.right, unit = room / Math.max(wide, 0.01); return Math.min((room - Math.max(0, label - 0.42 * unit)) / Math.max(wide, 0.01), 132) }
+    const tall = doc.graph.variables.length === 4 && fit(size[0], 0) < 84, { spots, wide, high } = tall ? stacked() : { spots: nodes.map(flat), wide: size[0], high: size[1] }
+    const label = doc.graph.variables[2]?.values.join(' → ').length * 6.4 || 0, beside = fit(wide, label) > 110
+    const unit = fit(wide, beside ? label : 0), r = clamp(unit * 0.2, 13 + Math.max(0, long - 3), 22), left = Math.max(margin.left, (width - unit * wide) / 2)
+    margin.bottom = r + 8 + 17 * (doc.graph.variables.length > 3 && !tall ? 2 : 1) + (beside || !label ? 0 : 17)
+    const height = margin.top + margin.bottom + unit * high, at = node => { const [a, b] = spots[nodes.indexOf(node)]; return [left + unit * a, margin.top + unit * (high - b)] }
     set(svg, { width, height, viewBox: `0 0 ${width} ${height}` })
     edges.forEach(([a, b, bent], k) => {
       const [p, q] = [at(nodes[a]), at(nodes[b])], c = [(p[0] + q[0]) / 2 + (bent ? (q[1] - p[1]) * 0.25 : 0), (p[1] + q[1]) / 2 - (bent ? Math.abs(q[0] - p[0]) * 0.16 : 0)]
@@ -386,17 +387,28 @@ function graphPanel(app) {
       set(part.body, { d: shape(part.node.trained, r) }); set(part.ring, { d: shape(part.node.trained, r + 4.5) })
       set(part.name, { y: -r * 0.28, 'font-size': small ? 9.5 : 11 }); set(part.number, { y: r * 0.42, 'font-size': small ? 10.5 : 13 })
     }
-    names(at, r)
+    names(at, r, tall, beside)
   }
 
-  function names(at, r) { // along the first edge of each variable, its values
+  function flat(node) { return [node.place[0] * size[0], node.place[1] * size[1]] }
+
+  function stacked() { // where there is no room beside: what the fourth variable moves to the right goes below
+    const digit = node => parseInt(node.name[3], 36), first = nodes.filter(node => digit(node) === 0).map(flat), low = Math.max(...first.map(spot => spot[1])) + 0.75
+    const shift = flat(nodes.find(node => node.name.startsWith('0001')))[0] - first[0][0], last = Math.max(...nodes.map(digit))
+    const spots = nodes.map(node => { const [a, b] = flat(node), k = digit(node); return [a - k * shift, b + (last - k) * low] })
+    return { spots, wide: Math.max(...spots.map(spot => spot[0])), high: Math.max(...spots.map(spot => spot[1])) }
+  }
+
+  function names(at, r, tall, beside) { // the values of each variable, along its first edge or below
     const zero = '0'.repeat(doc.graph.variables.length), find = name => nodes.find(node => node.name === name)
     axes.replaceChildren(...doc.graph.variables.slice(0, 4).map((variable, k) => {
       const last = (variable.values.length - 1).toString(36), other = find(zero.slice(0, k) + last + zero.slice(k + 1)), text = variable.values.join(' → ')
       const [p, q] = [at(find(zero)), at(other)], mid = [(p[0] + q[0]) / 2, (p[1] + q[1]) / 2]
       if (k === 1) return s('text', { transform: `translate(${p[0] - r - 10} ${mid[1]}) rotate(-90)`, 'text-anchor': 'middle' }, text)
-      if (k !== 2) return s('text', { x: mid[0], y: p[1] + r + (k ? 36 : 18), 'text-anchor': 'middle' }, text)
-      const corner = doc.graph.variables.map((v, j) => j === 0 || j === 3 ? (v.values.length - 1).toString(36) : '0').join(''), [right, low] = at(find(corner))
+      if (k === 2 && !beside) return s('text', { x: at(find(zero))[0] - r, y: p[1] + r + 33 }, `${text} into the depth`)
+      if (k === 3 && tall) return s('text', { x: p[0] - r, y: at(find(zero))[1] + r + (beside ? 33 : 48) }, `${variable.values[0]} above, ${variable.values.slice(1).join(', ')} below`)
+      if (k !== 2) return s('text', { x: k ? mid[0] : p[0] - r, y: p[1] + r + (k ? beside ? 33 : 48 : 18), 'text-anchor': k ? 'middle' : 'start' }, text)
+      const corner = doc.graph.variables.map((v, j) => j === 0 || (j === 3 && !tall) ? (v.values.length - 1).toString(36) : '0').join(''), [right, low] = at(find(corner))
       return s('text', { x: right + r + 7, y: low, 'dominant-baseline': 'central' }, text) // beside the edge that leads into the depth
     }))
   }
@@ -454,7 +466,7 @@ function samplesPanel(app, group) {
     if (!run) return
     const step = run.steps[lastAt(run.steps, app.get('step') ?? -1)], { size, pictures, steps, counts } = run.sprites, row = steps.indexOf(step), chosen = app.get('chosen')
     const many = group.runs.length > 1 ? `, ${run.seed == null ? run.name : `seed ${run.seed}`}` : ''
-    title.textContent = row < 0 ? `No samples of ${chosen} were saved at step ${step == null ? '–' : comma(step)}${many}` : `Samples of ${chosen} at step ${comma(step)}${many}: each keeps its starting noise`
+    title.textContent = row < 0 ? `No samples of ${chosen} to show at step ${step == null ? '–' : comma(step)}${many}` : `Samples of ${chosen} at step ${comma(step)}${many}: each keeps its starting noise`
     canvas.setAttribute('aria-label', title.textContent)
     pen.clearRect(0, 0, canvas.width, canvas.height)
     const px = Math.round(cell * scale)
@@ -479,16 +491,17 @@ function barsPanel(app) {
     const own = i >= V, part = { bar: s('rect', { class: `cd-bar cd-bar-${own ? name : 'variable'}`, 'data-name': name, height: 13, rx: 1.5 }), label: s('text', { class: 'cd-bar-label', 'dominant-baseline': 'central' }, own ? said[name] : name),
       whisker: s('path', { class: 'cd-whisker' }), number: s('text', { class: 'cd-bar-number', 'dominant-baseline': 'central' }) }
     part.all = s('g', {}, part.label, part.bar, part.whisker, part.number)
-    part.all.addEventListener('pointermove', event => { if (part.now?.value != null) app.tip(event.clientX, event.clientY, own ? said[name] : `${name} right`, `step ${comma(part.now.step)}: ${two(part.now.value)}`, name === 'independent' ? '' : interval(part.now)) })
+    part.all.addEventListener('pointermove', event => { if (part.now) app.tip(event.clientX, event.clientY, own ? said[name] : `${name} right`, `step ${comma(part.now.step)}: ${two(part.now.value)}`, name === 'independent' ? '' : interval(part.now)) })
     part.all.addEventListener('pointerleave', () => app.tip())
     return part
   })
   const line = s('line', { class: 'cd-base' }), split = s('line', { class: 'cd-split' })
   svg.append(split, ...parts.map(part => part.all), line)
-  let runs, left, room
+  let lines, left, room
 
   function place(width, view) {
-    runs = view.runs
+    const i = doc.classes.indexOf(app.get('chosen'))
+    lines = i < 0 ? [] : barLines(doc, view.runs, i, app.get('measure'))
     left = 136; room = width - left - 40
     const height = names.length * 21 + 12
     set(svg, { width, height, viewBox: `0 0 ${width} ${height}` })
@@ -500,9 +513,9 @@ function barsPanel(app) {
   }
 
   function update() {
-    const step = app.get('step'), i = doc.classes.indexOf(app.get('chosen')), all = step == null || i < 0 ? [] : barsAt(doc, runs, i, app.get('measure'), step)
+    const step = app.get('step')
     parts.forEach((part, k) => {
-      const now = part.now = all[k], known = now?.value != null
+      const now = part.now = step == null || !lines[k] ? null : lineAt(lines[k], step), known = now != null
       set(part.bar, { width: known ? Math.max(now.value * room, 0.5) : 0, 'data-value': known ? +now.value.toFixed(6) : '' })
       set(part.whisker, { d: known && names[k] !== 'independent' ? `M${left + now.low * room} ${part.y}H${left + now.high * room}` : '' })
       set(part.number, { x: left + room + 6 }); part.number.textContent = known ? two(now.value) : '–'
@@ -554,7 +567,7 @@ function groupBlock(app, group) {
       both: prob ? 'Mean probability of all wanted values; thin: mean over variables' : 'Share of pictures with every variable right; thin: mean over variables' }
     titles.curves.textContent = of[app.get('curve')]
     titles.order.textContent = `Steps between which a class comes to stay at ${two(app.get('threshold'))}, in order`
-    const wide = node => Math.floor(node.clientWidth)
+    const wide = node => Math.max(240, Math.floor(node.clientWidth)) // 0 where it is not laid out yet
     curves.place(wide(frame.curves), view); graph.place(wide(frame.graph), view); samples.place(wide(frame.graph), view)
     bars.place(wide(frame.bars), view); order.place(0, view)
   }
