@@ -5,7 +5,6 @@ Each lasts as long as one test module: nbval cannot talk to its kernels while a 
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,9 +18,9 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 MISSING = "no Chromium on the PATH: install it (Debian: apt-get install chromium) to run the tests in a browser"
 LAB = ["--no-browser", "--allow-root", "--port=0", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
-       "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-       # where a test run is killed, the server ends by itself
-       "--MappingKernelManager.cull_idle_timeout=300", "--ServerApp.shutdown_no_activity_timeout=300"]
+       "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+# A server ends, and its kernels with it, as soon as nobody holds the other end of its input, however that came about.
+GUARDED = ["sh", "-c", '"$@" & trap : TERM; cat; kill -TERM -$$; wait', "sh"]
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +51,14 @@ def barriers(page, root: str) -> list[str]:
     return [f"{one['id']}: {one['help']}: {node['html'][:200]}" for one in grave for node in one["nodes"]]
 
 
-def stop(server: subprocess.Popen):
-    """End a process group: politely, since Jupyter then ends its kernels, and for good after 20 seconds."""
-    for attempt in (signal.SIGTERM, signal.SIGKILL):
-        end = time.monotonic() + 20
-        try:
-            os.killpg(server.pid, attempt)
-            while time.monotonic() < end:
-                server.poll()
-                os.killpg(server.pid, 0)
-                time.sleep(0.1)
-        except ProcessLookupError:
-            return
-
-
-def wait_for_server(folder: Path, server: subprocess.Popen) -> dict:
-    """What a Jupyter server writes about itself once it listens."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end and server.poll() is None:
+def wait_for_address(folder: Path) -> str:
+    """Where a Jupyter server answers, from what it writes down once it listens."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
         for path in (folder / "jupyter_runtime_dir").glob("jpserver-*.json"):
-            return json.loads(path.read_text())
+            if (text := path.read_text()).endswith("}"):
+                told = json.loads(text)
+                return f"{told['url']}lab?token={told['token']}"
         time.sleep(0.1)
     pytest.fail("`make lab` opened no JupyterLab:\n" + (folder / "log").read_text())
 
@@ -89,10 +76,10 @@ def lab_server(tmp_path_factory):
     venv = os.path.relpath(sys.prefix, folder)
     command = ["make", "-f", ROOT / "Makefile", "-o", f"{venv}/.ready", f"VENV={venv}", "lab", f"OPTIONS={' '.join(LAB)}"]
     with (folder / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                  start_new_session=True)
+        server = subprocess.Popen([*GUARDED, *command], cwd=folder, env={**os.environ, **own}, stdin=subprocess.PIPE, stdout=log,
+                                  stderr=log, start_new_session=True)
     try:
-        told = wait_for_server(folder, server)
-        yield folder / "nbs", f"{told['url']}lab?token={told['token']}"
+        yield folder / "nbs", wait_for_address(folder)
     finally:
-        stop(server)
+        server.stdin.close()
+        server.wait(30)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from browser import barriers, complaints
 from PIL import Image
 
 from compdiff.concepts import FAST, split
@@ -14,39 +15,25 @@ from compdiff.plots import spread_apart
 from compdiff.runs import RunFolder, preset
 from compdiff.stepper import write_html
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not Path(CHROMIUM).exists(): pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium")
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
 
 @pytest.fixture
-def visit(browser):
+def visit(chromium):
     """Open a page from a file; whatever it complains about or asks the network for is an error."""
-    contexts, complaints = [], []
+    contexts, heard = [], []
 
     def open_page(path, **options):
-        context = browser.new_context(offline=True, **{"viewport": {"width": 1300, "height": 900}, **options})
+        context = chromium.new_context(offline=True, **{"viewport": {"width": 1300, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+        heard.append(complaints(page))
+        own = ("blob:", "data:", path.as_uri())
+        page.on("request", lambda asked: heard[-1].append(asked.url) if not asked.url.startswith(own) else None)
         page.goto(path.as_uri())
         page.wait_for_selector(".cd-stepper[data-ready='1']", timeout=10_000)
         return page
     yield open_page
     for context in contexts: context.close()
-    assert complaints == []
+    assert sum(heard, []) == []
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +132,12 @@ def test_names_are_text(visit, tmp_path):
     page = visit(write_html(tmp_path / "evil.html", {evil: curves, "</style>": curves}, graph))
     assert page.locator("img, .cd-stepper script").count() == 0
     assert evil in page.inner_text(".cd-stepper") and evil in page.inner_text("h1")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_bars_a_reader(visit, big, scheme):
+    page = visit(big, color_scheme=scheme)
+    assert barriers(page, "html") == []
 
 
 def test_fast_enough(visit, big):

@@ -1,34 +1,14 @@
-"""In a real browser: the stepper as a page without a network and in JupyterLab, and every notebook in JupyterLab."""
+"""JupyterLab in a real browser: the stepper works there, and every notebook opens and runs."""
 import json
-from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 from browser import ROOT, barriers, complaints
-from PIL import Image
 
-from compdiff.emergence import synthetic_curves
-from compdiff.runs import RunFolder, preset, whole
-from compdiff.stepper import write_html
 from conftest import left_out, skipped_flags
 
 NBS = ROOT / "nbs"
 NOTEBOOKS = sorted(str(path.relative_to(NBS)) for path in NBS.rglob("*.ipynb") if not any(part[0] == "." for part in path.parts))
 STEPPER = "12_stepper.ipynb"
-
-
-def made_up(path: Path, pictures: int = 4) -> RunFolder:
-    """A folder like that of a finished run: curves of the toy law, and noise for samples."""
-    config = preset("fast", steps=400)
-    folder, rows, side = RunFolder.create(config, path=path), len(config.graph.evaluated), config.image_size + 1
-    for step, curves in synthetic_curves(config.graph).groupby("step"):
-        folder.append(curves.to_dict("records"))
-        noise = np.random.default_rng(step).integers(0, 255, (rows * side - 1, pictures * side - 1, 3), np.uint8)
-        with whole(folder.sample_path(step)) as beside:
-            Image.fromarray(noise).save(beside, "png")
-    folder.note(status="finished", step=int(step))
-    return folder
 
 
 def shown(root) -> dict:
@@ -64,58 +44,6 @@ def settled(page, root) -> dict:
         page.wait_for_timeout(100)
         before, now = now, shown(root)
     return now
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return made_up(tmp_path_factory.mktemp("runs") / "run")
-
-
-@pytest.fixture
-def opened(chromium):
-    """Opens a file offline: the page, what it asked the network for, what it complained of."""
-    context = chromium.new_context(offline=True)
-
-    def open_file(path: Path):
-        page = context.new_page()
-        asked, errors = [], complaints(page)
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_selector(".cd-stepper[data-ready]")
-        return page, asked, errors
-
-    yield open_file
-    context.close()
-
-
-def test_page_works_from_a_file(opened, run, tmp_path):
-    path = write_html(tmp_path / "run.html", run)
-    page, asked, errors = opened(path)
-    drive(page, page.locator(".cd-stepper"))
-    assert [url for url in asked if not url.startswith(("blob:", "data:"))] == [path.as_uri()]
-    assert errors == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_has_no_barrier(opened, run, tmp_path, scheme):
-    page, *_ = opened(write_html(tmp_path / "run.html", run))
-    page.emulate_media(color_scheme=scheme)
-    assert barriers(page, "html") == []
-
-
-def test_markup_in_names_shows_as_text(opened, tmp_path):
-    wicked = "<script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">"
-    shape, colour, size = preset("fast").graph.variables
-    graph = replace(preset("fast").graph, name=wicked, variables=(replace(shape, values=("circle", wicked)), colour, size))
-    curves = synthetic_curves(graph).assign(run=wicked)
-    page, asked, errors = opened(write_html(tmp_path / "wicked.html", curves, graph, title=f"A {wicked}"))
-    assert page.title() == f"A {wicked}"
-    assert page.locator("h1").inner_text() == f"A {wicked}"
-    page.locator('.cd-node[data-class="111"]').click()
-    assert wicked in page.locator(".cd-state").inner_text()
-    assert page.locator("img, main script:not([type])").count() == 0
-    assert len(asked) == len([url for url in asked if url.startswith(("file:", "blob:", "data:"))])
-    assert errors == []
 
 
 class Lab:
