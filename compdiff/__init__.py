@@ -15,7 +15,7 @@ _HOMES = {
     "train": ["load_pipeline", "run"],
     "emergence": ["emergence_table"],
     "sweep": ["collect", "read_sweep", "sweep_status"],
-    "experiments": ["EXPERIMENTS", "experiment", "read_kept", "verdicts"],
+    "experiments": ["Claim", "Experiment", "Verdict", "read_kept", "verdict_table"],
     "plots": ["plot_emergence", "plot_graph", "plot_measures", "plot_samples", "plot_toy"],
     "stepper": ["Stepper", "stepper_html", "watch", "write_html"],
     "report": ["write_report"],
