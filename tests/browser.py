@@ -1,4 +1,4 @@
-"""A headless Chromium, and a JupyterLab that `make lab` opened on a copy of the notebooks.
+"""A headless Chromium, and a JupyterLab that `make lab` opened on a copy of the notebooks; nothing is written into the user's home.
 
 Each lasts as long as one test module: nbval cannot talk to its kernels while a playwright is open.
 """
@@ -29,9 +29,9 @@ def chromium(tmp_path_factory):
     if not found:
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         give_up(MISSING)
-    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    env = {**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))}
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--disable-gpu"], env={**os.environ, **home})
+        launched = playwright.chromium.launch(executable_path=found, args=["--disable-gpu"], env=env)
         yield launched
         launched.close()
 
@@ -72,7 +72,8 @@ def lab_server(tmp_path_factory):
     config.parent.mkdir(parents=True)
     # The debugger asks each new kernel questions, and complains if the kernel is shut down before it has answered.
     config.write_text(json.dumps({"disabledExtensions": {"@jupyterlab/debugger-extension": True}}))
-    own = {name: str(folder / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    places = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    own = {name: str(folder / name.lower()) for name in places}
     venv = os.path.relpath(sys.prefix, folder)
     command = ["make", "-f", ROOT / "Makefile", "-o", f"{venv}/.ready", f"VENV={venv}", "lab", f"OPTIONS={' '.join(LAB)}"]
     with (folder / "log").open("w") as log:
