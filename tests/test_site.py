@@ -227,7 +227,7 @@ class Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-LOOKED_AT = ["index.html", "reference/concepts.html", "diffusion.html", "plots.html"]
+LOOKED_AT = ["index.html", "reference/render.html", "diffusion.html"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

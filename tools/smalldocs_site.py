@@ -19,6 +19,7 @@ KINDS = {"fig": "Figure", "tbl": "Table", "eq": "Equation"}
 MATHS = re.compile(r'<span class="math (inline|display)">(.*?)</span>', re.S)
 NUMBER = re.compile(r"\\tag\{(\d+)\}")
 OUTSIDE = re.compile(r"<(?:script|link)\b[^>]*katex[^>]*>(?:</script>)?", re.I)
+ICON = re.compile(r'(<i class="bi[^"]*") role="img">')
 FONTS = re.compile(r"@import url\([^)]*//[^)]*\);?")
 
 
@@ -77,9 +78,10 @@ def mathml(found: re.Match) -> str:
 
 
 def after(site: Path) -> None:
-    """Formulas in MathML, and no request to another server."""
+    """Formulas in MathML, no request to another server, and icons that are not read out, since words stand beside them."""
     for path in site.rglob("*.html"):
-        path.write_text(OUTSIDE.sub("", MATHS.sub(mathml, path.read_text(encoding="utf-8"))), encoding="utf-8")
+        text = OUTSIDE.sub("", MATHS.sub(mathml, path.read_text(encoding="utf-8")))
+        path.write_text(ICON.sub(r"\1 aria-hidden=\"true\">", text), encoding="utf-8")
     for path in site.rglob("*.css"):
         path.write_text(FONTS.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
 
