@@ -55,7 +55,8 @@ def definition(cell: dict, places: dict[str, str], up: str) -> list[dict]:
         cell["source"] = f'#| code-fold: true\n#| code-summary: "{summary}"\n{source}'
     if not names: return [cell]
     links = " · ".join(f"[`{name}`]({up}reference/{places[name]})" for name in names)
-    return [cell, {"cell_type": "markdown", "metadata": {}, "source": f"::: {{.defines}}\nReference: {links}\n:::"}]
+    source = f"::: {{.defines}}\nReference: {links}\n:::"
+    return [cell, {"cell_type": "markdown", "id": f"{cell['id']}-reference", "metadata": {}, "source": source}]
 
 
 def relinked(text: str, places: dict[str, str], up: str) -> str:
