@@ -25,11 +25,12 @@ class Module:
     """One file of the package, its comments by line, and the notebook it is made from."""
 
     def __init__(self, path: Path):
-        self.name, self.path, self.text = path.stem, path, path.read_text(encoding="utf-8")
+        self.path, self.text = path.relative_to(ROOT), path.read_text(encoding="utf-8")
+        self.name = ".".join(self.path.with_suffix("").parts[1:])
         self.tree, self.lines = ast.parse(self.text), self.text.splitlines()
         tokens = tokenize.generate_tokens(StringIO(self.text).readline)
         self.comments = {one.start[0]: one.string.lstrip("# ") for one in tokens if one.type == tokenize.COMMENT}
-        self.notebook = re.search(r"File to edit: \.\./nbs/(\S+)\.", self.text)[1]
+        self.notebook = re.search(r"File to edit: (?:\.\./)+nbs/(\S+\.ipynb)", self.text)[1]
         self.doc = ast.get_docstring(self.tree) or ""
         self.places = {name: node for node in self.tree.body for name in bound(node)}
         exported = ast.literal_eval(self.places["__all__"].value)
@@ -46,7 +47,7 @@ def bound(node: ast.stmt) -> list[str]:
 
 def modules() -> list[Module]:
     """The package's modules, in the order of their notebooks."""
-    found = [Module(path) for path in (ROOT / "compdiff").glob("*.py") if not path.name.startswith("_")]
+    found = [Module(path) for path in (ROOT / "compdiff").rglob("*.py") if not path.name.startswith("_")]
     return sorted(found, key=lambda module: module.notebook)
 
 
@@ -162,7 +163,7 @@ def value(name: str, module: Module, link: str) -> list[str]:
 
 def page(module: Module, url: str) -> str:
     """The page of a module."""
-    link = f"{url}/compdiff/{module.path.name}"
+    link = f"{url}/{module.path.as_posix()}"
     out = [f'---\ntitle: "compdiff.{module.name}"\ndescription: "{module.doc}"\n---',
            "::: {.reference}", f"Explained, shown and tested in [{module.name}](../{module.notebook})."]
     for name in module.public:
