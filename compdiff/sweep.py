@@ -169,6 +169,7 @@ def _on_cores(work, configs, stop: Path, workers: int):
 
 def _on_cluster(work, configs, stop: Path, scheduler: str):
     "States as they come, from a dask cluster."
+    if not configs: return
     with _client(scheduler) as client:
         from distributed import as_completed
         runs = dict(zip(client.map(work, configs, pure=False), configs))
@@ -181,7 +182,7 @@ def _client(scheduler: str):
     "A connection, checked."
     try: from distributed import Client
     except ImportError: raise RuntimeError("scheduler: needs dask; allowed: after pip install 'compdiff[cluster]'") from None
-    try: client = Client(scheduler, timeout=10, set_as_default=False)
+    try: client = Client(scheduler, timeout=5, set_as_default=False)
     except (OSError, ValueError) as error: raise OSError(f"scheduler: {scheduler!r} does not answer: {_one_line(error)}") from None
     threads = client.nthreads()
     if set(threads.values()) == {1}: return client
@@ -300,7 +301,7 @@ def collect(runs,  # configs, or a folder of runs
         with whole(Path(path)) as beside: curves.to_csv(beside, index=False, lineterminator="\n")
     return curves
 
-# %% ../nbs/09_sweep.ipynb #09-030
+# %% ../nbs/09_sweep.ipynb #09-031
 _COSTLY = ("network", "widths", "embedding", "modulation", "condition_places", "attention", "image_size", "folder", "batch_size",
            "optimizer", "schedule", "sampler", "guidance_scale", "condition", "device", "precision")
 
@@ -368,7 +369,7 @@ def estimate(configs, root: str | Path = "runs", workers: int | None = None) -> 
     seconds = max(sum(one for one, _ in costs) / workers, max((one for one, _ in costs), default=0.0))
     return Cost(len(runs), len(left), workers, seconds, sum(size for _, size in costs))
 
-# %% ../nbs/09_sweep.ipynb #09-033
+# %% ../nbs/09_sweep.ipynb #09-034
 _KEYS = ("preset", "set", "variants", "grid")
 
 
