@@ -594,10 +594,8 @@ function aboutText(group, runs, step) {
 }
 
 function scaleBar() {
-  const stops = Array.from({ length: 11 }, (_, i) => shade(i / 10).fill).join(',')
-  const bar = h('span', { class: 'cd-ramp' })
-  bar.style.background = `linear-gradient(90deg,${stops})`
-  return h('div', { class: 'cd-scale', 'aria-hidden': true }, '0', bar, '1')
+  const slices = Array.from({ length: 40 }, (_, i) => s('rect', { x: i * 3, width: 3.5, height: 7, fill: shade(i / 39).fill }))
+  return h('div', { class: 'cd-scale', 'aria-hidden': true }, '0', s('svg', { class: 'cd-ramp', width: 120, height: 7 }, ...slices), '1')
 }
 
 // ---- drawing: controls ----
@@ -740,7 +738,8 @@ function render({ model, el }) {
   }
   function change() { // one drawing for all that changed together
     waiting = false
-    if (changed.has('data')) { if (held) return; open() }
+    if (changed.has('data') && held) { app.place(); changed = new Set(['data']); return } // after the drag
+    if (changed.has('data')) open()
     else if (changed.size === 1 && changed.has('step')) app.update()
     else if (![...changed].every(key => key === 'playing' || key === 'speed' || key === 'step')) app.place()
     else app.update()
