@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['OUTCOMES', 'EVALUATED', 'outcome', 'Verdict', 'Kept', 'Claim', 'Experiment', 'seeds_of', 'finished_runs', 'from_runs',
-           'write_table', 'read_table', 'keep', 'read_kept', 'verdicts', 'verdict_table']
+           'write_table', 'read_table', 'keep', 'read_kept', 'verdicts', 'Text', 'criteria', 'findings',
+           'verdict_table']
 
 # %% ../nbs/10_experiments.ipynb #10-002
 import json
@@ -46,9 +47,11 @@ class Verdict:
     def size(self) -> str:
         "The effect with its interval."
         value, low, high = (f"{number:.2f}" for number in self.effect)
-        return value if np.isnan(self.effect.low) else f"{value} ({low} to {high})"
+        return "" if value == "nan" else value if low == "nan" else f"{value} ({low} to {high})"
 
-    def __str__(self): return f"{self.outcome.capitalize()}: {self.what} {self.size}; {self.seeds} runs. {self.sentence}"
+    def __str__(self):
+        effect = f"{self.what} {self.size}; " if self.size else ""
+        return f"{self.outcome.capitalize()}: {effect}{self.seeds} {'run' if self.seeds == 1 else 'runs'}. {self.sentence}"
 
 # %% ../nbs/10_experiments.ipynb #10-007
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Claim:
     source: str  # figure or section of the paper, or a follow-up's arXiv number
     criterion: str  # when it would count as holding, holding partly, or neither
     judge: Callable[[Kept], Verdict]
+    least: int = 2  # runs below which the claim is open
 
 
 @dataclass(frozen=True)
@@ -180,7 +184,25 @@ def read_kept(experiment: Experiment, folder: str | Path = "nbs/results/paper") 
 # %% ../nbs/10_experiments.ipynb #10-018
 def verdicts(experiment: Experiment, kept: Kept) -> list[tuple[Claim, Verdict]]:
     "Each claim of an experiment with what the runs say."
-    return [(claim, claim.judge(kept)) for claim in experiment.claims]
+    nothing = Interval(np.nan, np.nan, np.nan)
+    say = lambda claim: (claim.judge(kept) if kept.runs >= claim.least else
+                         Verdict("open", nothing, "", kept.runs, f"It takes {claim.least} runs."))
+    return [(claim, say(claim)) for claim in experiment.claims]
+
+
+class Text(str):
+    "Markdown, which a notebook shows as a page."
+    def _repr_markdown_(self): return str(self)
+
+
+def criteria(experiment: Experiment) -> Text:
+    "What is claimed, and what would count."
+    return Text("\n".join(f"- **{claim.text}** ({claim.source})\n  {claim.criterion}" for claim in experiment.claims))
+
+
+def findings(experiment: Experiment, kept: Kept) -> Text:
+    "What the runs say of each claim."
+    return Text("\n".join(f"- {claim.text}\n  **{str(verdict).replace(':', ':**', 1)}" for claim, verdict in verdicts(experiment, kept)))
 
 
 def verdict_table(experiments,  # several Experiments
