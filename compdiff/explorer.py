@@ -168,7 +168,8 @@ _STYLE = """<style>.cd-explore{color:var(--jp-ui-font-color1,inherit);font-size:
 .cd-explore figure{margin:0;width:92px}.cd-explore figure.cd-large{width:168px}
 .cd-explore .cd-samples{display:grid;grid-template-columns:repeat(auto-fill,92px);gap:10px;flex:1 1 296px;max-width:398px}
 .cd-explore figcaption,.cd-explore p{margin:2px 0;color:inherit}.cd-explore figcaption{font-size:12px}
-.cd-explore img{width:100%;margin:0;image-rendering:pixelated}</style>"""
+.cd-explore img{width:100%;margin:0;image-rendering:pixelated}
+.cd-explore .cd-swatch{display:inline-block;width:2em;height:1em;border:1px solid currentColor}</style>"""
 
 
 def _figure(image: Image.Image, alt: str, caption: str, large=False):  # `caption` is HTML
@@ -208,10 +209,13 @@ def _named(variable):
 
 
 def _labelled(kind, label, **options):
-    return kind(description=label, style=dict(description_width="120px"), layout=dict(width="370px", max_width="100%"), **options)
+    return kind(description=label, style=dict(description_width="130px"), layout=dict(width="380px", max_width="100%"), **options)
 
 
 def _aside(text): return f'<div class="cd-explore" style="max-width:370px">{text}</div>'  # `text` is HTML
+
+
+def _is_colour(variable): return variable.name == "colour" and variable.width == 3
 
 
 def _number_sliders(graph, variable, live):
@@ -221,10 +225,9 @@ def _number_sliders(graph, variable, live):
     room = (high - low) / 2 or 1.0
     step = 10.0 ** np.floor(np.log10(4 * room / 50))
     low, high = (float(np.round(np.round(end / step) * step, 9)) for end in (low - room, high + room))
-    parts = [""] if variable.width == 1 else " R, G, B".split(",") if variable.name == "colour" else \
-        [f" {k + 1}" for k in range(variable.width)]
-    return [_labelled(widgets.FloatSlider, variable.name + part, value=value, min=min(low, *values), max=max(high, *values), step=step,
-                    readout_format=".2f", continuous_update=live)
+    parts = [""] if variable.width == 1 else "RGB" if _is_colour(variable) else range(1, variable.width + 1)
+    return [_labelled(widgets.FloatSlider, f"{variable.name} {part}".strip(), value=value, min=min(low, *values), max=max(high, *values),
+                      step=step, readout_format=".2f", continuous_update=live)
             for part, value, values in zip(parts, variable.means[0], zip(*variable.means))]
 
 
@@ -234,16 +237,16 @@ def _about_numbers(graph, variable, numbers):
     where = {"within": "within what is trained on", "between": "<b>between</b> what is trained on",
              "beyond": "<b>beyond</b> what is trained on: extrapolated"}[standing(graph, variable.name, numbers)]
     rgb = ",".join(f"{255 * min(max(number, 0), 1):.0f}" for number in numbers)
-    swatch = f'<span style="display:inline-block;width:2em;height:1em;background:rgb({rgb})" title="this colour"></span> '
+    swatch = f'<span class="cd-swatch" style="background:rgb({rgb})"></span> ' if _is_colour(variable) else ""
     spread = f", each ± {variable.jitter:.2f}" if variable.jitter else ""
-    return _aside(f"{swatch if variable.name == 'colour' else ''}{escape(names)}{spread}; {_digits(numbers)} is {where}")
+    return _aside(f"{swatch}{escape(names)}{spread}; {_digits(numbers)} is {where}")
 
 # %% ../nbs/14_explorer.ipynb #14-035
 def _guidable(config: RunConfig | None) -> tuple[tuple[str, ...], str]:
-    "What may be guided, and if nothing, why."
+    "Which variables may be guided, each for itself ('' for all at once), and if none, why."
     if config is None: return (), "No guidance: only a run's folder says whether its model has seen conditions hidden."
     if config.variable_dropout: return config.graph.names, ""
-    if config.condition_dropout: return ("all",), ""
+    if config.condition_dropout: return ("",), ""
     return (), "No guidance: no condition was ever hidden from this model (condition_dropout and variable_dropout are 0)."
 
 
@@ -281,7 +284,7 @@ class Explorer(widgets.VBox):
 
     def _model_controls(self):
         factor = dict(value=1, min=0, max=4, step=0.1, readout_format=".1f", continuous_update=False)
-        sliders = lambda verb, names: {name: _labelled(widgets.FloatSlider, f"{verb} {name}", **factor) for name in names}
+        sliders = lambda verb, names: {name: _labelled(widgets.FloatSlider, f"{verb} {name}".strip(), **factor) for name in names}
         over = sliders("over-prompt", [name for name in self.graph.names if name not in self.numbers])
         guidance = sliders("guide", _guidable(self.config)[0])
         usual = self.config.num_inference_steps if self.config else 8
@@ -323,7 +326,7 @@ class Explorer(widgets.VBox):
         sliders = self.numbers[name]
         away = np.abs(np.subtract(self.graph.variable(name).means, [slider.value for slider in sliders])).max(1)
         self._held = True
-        self.named[name].value = int(away.argmin()) if away.min() <= sliders[0].step / 2 else None  # a page rounds to steps
+        self.named[name].value = int(away.argmin()) if away.min() < 0.51 * sliders[0].step else None  # a page rounds
         self._held = False
         self._changed()
 
@@ -354,7 +357,7 @@ class Explorer(widgets.VBox):
         guidance = {name: slider.value for name, slider in self.guidance.items() if slider.value != 1}
         size = (self.config or self.probe and self.probe.config or RunConfig()).image_size
         return answer(self.pipe, values, self.probe, seed=self.sampling["noises"].value, image_size=size,
-                      num_inference_steps=self.sampling["steps"].value, guidance_scale=guidance.get("all", guidance),
+                      num_inference_steps=self.sampling["steps"].value, guidance_scale=guidance.get("", guidance),
                       extrapolate={name: slider.value for name, slider in self.over.items()})
 
 
