@@ -65,14 +65,27 @@ def parameters(node: Function) -> list[tuple[str, ast.arg, ast.expr | None]]:
 
 def rows_of(node, module: Module) -> list[tuple[str, str, str | None, str]]:
     """Name, type, default and docment of each parameter, or of each field of a class that has fields."""
-    said = lambda *places: next((module.comments[one.end_lineno] for one in places if one and one.end_lineno in module.comments), "")
-    code = lambda tree: ast.unparse(tree) if tree else ""
     if isinstance(node, ast.ClassDef):
         start = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
-        fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
+        fields = [(one.target.id, one, one.value) for one in node.body if isinstance(one, ast.AnnAssign)]
         if not fields: return rows_of(start, module) if start else []
-        return [(one.target.id, code(one.annotation), code(one.value) or None, said(one)) for one in fields]
-    return [(name, code(one.annotation), code(default) or None, said(default, one)) for name, one, default in parameters(node)]
+    else: fields = parameters(node)
+    returned = getattr(node, "returns", None) and node.returns.end_lineno  # a comment there is of what is returned
+    rows = []
+    for name, one, default in fields:
+        places = [part.end_lineno for part in (default, one) if part and part.end_lineno != returned]
+        kind, what = plain(one.annotation), next((module.comments[line] for line in places if line in module.comments), "")
+        rows.append((name, kind[0], ast.unparse(default) if default else None, what or kind[1]))
+    return rows
+
+
+def plain(annotation: ast.expr | None) -> tuple[str, str]:
+    """A type as it is written; of a command's option, the type and its help."""
+    text = ast.unparse(annotation) if annotation else ""
+    if not text.startswith("Annotated[") or "typer." not in text: return text, ""
+    kind, option = annotation.slice.elts
+    said = next((ast.literal_eval(one.value) for one in option.keywords if one.arg == "help"), "")
+    return ast.unparse(kind), said
 
 
 def signature(node, name: str, module: Module) -> str:
@@ -122,6 +135,7 @@ def errors(node, module: Module, seen: frozenset = frozenset()) -> list[tuple[st
     for one in (inner for part in private for inner in ast.walk(part)):
         if isinstance(one, ast.Raise) and isinstance(one.exc, ast.Call) and one.exc.args:
             message = ast.unparse(one.exc.args[0]).removeprefix("f").strip("'\"").replace("self.", "").replace("!r}", "}")
+            message = re.sub(r"\{did_you_mean\([^}]*\)\}", "; did you mean ...?", message)
             found.append((ast.unparse(one.exc.func), message))
         elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id.startswith("_"):
             helper = module.places.get(one.func.id)
