@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TORCH_FREE = ["concepts", "runs", "emergence", "experiments", "plots", "stepper", "report"]
+TORCH_FREE = ["concepts", "runs", "emergence", "experiments", "sweep", "plots", "stepper", "report"]
 
 
 def test_modules_import_lower_floors_only():
