@@ -18,7 +18,9 @@ COMPARED = {
     "10_experiments.ipynb",
     "11_plots.ipynb",
     "13_report.ipynb",
+    "course.ipynb",
     "fast_preset.ipynb",
+    "reading_curves.ipynb",
 }
 
 pytest_plugins = ["browser"]  # tests/browser.py
