@@ -194,6 +194,8 @@ class Text(str):
     "Markdown, which a notebook shows as a page."
     def _repr_markdown_(self): return str(self)
 
+    def __repr__(self): return str(self)
+
 
 def criteria(experiment: Experiment) -> Text:
     "What is claimed, and what would count."
