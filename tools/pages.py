@@ -60,10 +60,14 @@ def definition(cell: dict, places: dict[str, str], up: str) -> list[dict]:
 
 
 def relinked(text: str, places: dict[str, str], up: str) -> str:
-    """nbdev's links from names to their documentation lead to the reference; a name that is not shown there has none."""
+    """nbdev's links from names to their documentation lead to the reference.
+
+    A name that is not shown there has none, and neither has a plain word such as `run`, which may name a column.
+    """
     def link(found: re.Match) -> str:
         name, call = found[1], found[2] or ""
-        return f"[`{name}{call}`]({up}reference/{places[name]})" if name in places else f"`{name}{call}`"
+        known = name in places and (call or not re.fullmatch("[a-z]+", name))
+        return f"[`{name}{call}`]({up}reference/{places[name]})" if known else f"`{name}{call}`"
     return DOCLINK.sub(link, text)
 
 

@@ -81,7 +81,7 @@ def after(site: Path) -> None:
     """Formulas in MathML, no request to another server, and icons that are not read out, since words stand beside them."""
     for path in site.rglob("*.html"):
         text = OUTSIDE.sub("", MATHS.sub(mathml, path.read_text(encoding="utf-8")))
-        path.write_text(ICON.sub(r"\1 aria-hidden=\"true\">", text), encoding="utf-8")
+        path.write_text(ICON.sub(r'\1 aria-hidden="true">', text), encoding="utf-8")
     for path in site.rglob("*.css"):
         path.write_text(FONTS.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
 
