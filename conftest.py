@@ -19,6 +19,9 @@ COMPARED = {
     "11_plots.ipynb",
     "13_report.ipynb",
     "course.ipynb",
+    "01_order.ipynb",
+    "02_multiplicative.ipynb",
+    "summary.ipynb",
     "fast_preset.ipynb",
     "reading_curves.ipynb",
 }

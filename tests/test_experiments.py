@@ -1,0 +1,47 @@
+"""The paper's experiments: each command works on tiny runs, and what is kept is what the configs say."""
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compdiff import cli
+from compdiff.experiments import read_kept
+from compdiff.paper.summary import EXPERIMENTS
+
+KEPT = Path(__file__).parents[1] / "nbs/results/paper"
+TINY = dict(image_size=8, widths=(8, 8, 8), steps=4, evaluations=2, first_evaluation=2, images_per_class=4, early_images=4,
+            num_inference_steps=2)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_command_does_tiny_runs_and_gives_verdicts(name, tmp_path, monkeypatch, capsys):
+    one = EXPERIMENTS[name]
+    configs = [config.changed(**TINY) for config in one.configs(True)][:1]
+    monkeypatch.setitem(EXPERIMENTS, name, replace(one, configs=lambda pilot: configs))
+    monkeypatch.setattr(sys, "argv", ["compdiff", "experiment", name, "--pilot", "--workers", "1", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr()
+    assert stop.value.code == 0, said.err
+    assert said.out.count("**Open:**") == len(one.claims), said.out
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_kept_runs_are_those_of_the_configs(name):
+    if not (KEPT / f"{name}.json").exists():
+        pytest.skip(f"nothing of {name} is kept yet")
+    kept, wanted = read_kept(EXPERIMENTS[name], KEPT), {config.name: config.seed for config in EXPERIMENTS[name].configs(False)}
+    found = dict(kept.curves[["run", "seed"]].drop_duplicates().itertuples(index=False))
+    assert found.items() <= wanted.items()
+    assert len(found) == kept.facts["runs"] and kept.facts["runs_wanted"] == len(wanted)
+    assert sum(len(kind["seeds"]) for kind in kept.facts["configs"]) == len(found)
+
+
+def test_kept_results_are_small_and_name_no_folder():
+    files = list(KEPT.iterdir())
+    assert sum(file.stat().st_size for file in files) < 20e6
+    for file in files:
+        if file.suffix == ".json":
+            assert "/" not in json.dumps(json.loads(file.read_text()).get("machine", ""))
