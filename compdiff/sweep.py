@@ -173,7 +173,7 @@ def _on_cluster(work, configs, stop: Path, scheduler: str):
     with _client(scheduler) as client:
         from distributed import as_completed
         runs = dict(zip(client.map(work, configs, pure=False), configs))
-        for future in as_completed(runs):
+        for future in as_completed(runs, loop=client.loop):
             if future.status == "finished": yield future.result()
             else: yield _failed(work.keywords["root"] / runs[future].name, future.exception())
 
