@@ -44,6 +44,7 @@ def forms() -> nbformat.NotebookNode:
         new_code_cell('#| label: fig-one\n#| fig-cap: "A dot"\n#| fig-alt: "One dot"\ndot',
                       outputs=[new_output("display_data", {"image/png": dot})]),
         new_code_cell('#| code-fold: true\n#| code-summary: "Folded"\nlive', outputs=[new_output("display_data", {"text/html": SCRIPT})]),
+        new_code_cell("table", outputs=[new_output("display_data", {"text/markdown": "[chapter](../00_concepts.ipynb)"})]),
         new_code_cell("#| hide\nnever_seen"),
     ]
     return new_notebook(cells=cells)
@@ -190,6 +191,7 @@ def test_forms_of_quarto(forms_page):
     assert forms_page.select_one(".equation math mfrac") and forms_page.select_one(".equation-number").get_text() == "(1)"
     assert forms_page.select_one("details summary").get_text() == "Folded"
     assert [link["href"] for link in forms_page.select("main a:has(> code)")] == ["../reference/concepts.html#split"]
+    assert forms_page.find("a", string="chapter")["href"] == "../concepts.html"
     assert "never_seen" not in forms_page.get_text()
 
 

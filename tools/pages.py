@@ -12,12 +12,13 @@ import reference
 import yaml
 
 NBS = reference.ROOT / "nbs"
-SECTIONS = {  # in reading order: section of the sidebar -> its pages
-    "The package, chapter by chapter": "[0-9]*.ipynb",
-    "The paper, figure by figure": "paper/*.ipynb",
-    "Beyond the paper": "beyond/*.ipynb",
-    "Tutorials": "tutorials/*.ipynb",
-    "Reference": "reference/*.qmd",
+SECTIONS = {  # in reading order: section of the sidebar -> its pages, where a pattern takes those that none before it took
+    "The package, chapter by chapter": ["[0-9]*.ipynb"],
+    "The paper, figure by figure": ["paper/summary.ipynb", "paper/*.ipynb"],
+    "Beyond the paper": ["beyond/*.ipynb"],
+    "Tutorials": [f"tutorials/{name}.ipynb" for name in (
+        "fast_preset", "few_steps", "your_concepts", "your_pictures", "your_model", "many_runs", "reading_curves", "course", "*")],
+    "Reference": ["reference/index.qmd", *(f"reference/{module.name}.qmd" for module in reference.modules())],
 }
 LONG = 30  # lines; a longer definition starts folded
 DOCLINK = re.compile(r"\[`([^`]+?)(\(\))?`\]\(https?://[^)\s]*\.html(#[^)\s]*)?\)")
@@ -25,13 +26,11 @@ DOCLINK = re.compile(r"\[`([^`]+?)(\(\))?`\]\(https?://[^)\s]*\.html(#[^)\s]*)?\
 
 def sidebar(root: Path) -> dict:
     """The site's navigation: the pages that exist, in reading order."""
-    names = [module.name for module in reference.modules()]
-    order = lambda path: names.index(path.stem) if path.stem in names else -1
     start = {"text": "Start", "href": "index.ipynb"}
     contents, left = [start], [start]
-    for title, pattern in SECTIONS.items():
-        found = sorted(root.glob(pattern))
-        pages = [str(path.relative_to(root)) for path in (sorted(found, key=order) if title == "Reference" else found)]
+    for title, patterns in SECTIONS.items():
+        found = dict.fromkeys(path for pattern in patterns for path in sorted(root.glob(pattern)))
+        pages = [path.relative_to(root).as_posix() for path in found]
         if pages:
             contents.append({"section": title, "contents": pages})
             left.append({"text": title.split(",")[0], "href": pages[0]})

@@ -62,6 +62,8 @@ def before(root: Path) -> None:
         for cell in notebook["cells"]:
             if cell["cell_type"] == "raw": cell["source"] = re.sub(r"^output-file:.*\n", "", "".join(cell["source"]), flags=re.M)
             elif cell["cell_type"] == "markdown": cell["source"] = rename(cell["source"])
+            for data in (output["data"] for output in cell.get("outputs", []) if "text/markdown" in output.get("data", {})):
+                data["text/markdown"] = rename("".join(data["text/markdown"]))
         path.write_text(json.dumps(notebook), encoding="utf-8")
         path.rename(path.with_name(unnumbered(path.name)))
     for path in [root / "sidebar.yml", *root.glob("reference/*.qmd")]:
