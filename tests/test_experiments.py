@@ -18,7 +18,7 @@ TINY = dict(image_size=8, widths=(8, 8, 8), steps=4, evaluations=2, first_evalua
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_command_does_tiny_runs_and_gives_verdicts(name, tmp_path, monkeypatch, capsys):
     one = EXPERIMENTS[name]
-    configs = [config.changed(**TINY) for config in one.configs(True)][:1]
+    configs = [config.changed(**TINY) for config in one.configs(True)[:1]]
     monkeypatch.setitem(EXPERIMENTS, name, replace(one, configs=lambda pilot: configs))
     monkeypatch.setattr(sys, "argv", ["compdiff", "experiment", name, "--pilot", "--workers", "1", "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as stop:

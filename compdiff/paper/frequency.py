@@ -413,7 +413,7 @@ def plot_sheets(sheets: dict[str, dict[str, np.ndarray]],  # label -> what `samp
     figure = new_figure(9.6, 0.9 + 9.6 / (len(classes) * count + 5) * len(sheets))
     for k, axes in enumerate(figure.subplots(len(sheets), len(classes), squeeze=False).flat):
         (label, pictures), one = list(sheets.items())[k // len(classes)], classes[k % len(classes)]
-        axes.imshow(np.concatenate(pictures[one][:count], axis=1))
+        axes.imshow(np.concatenate(pictures[one][:count], axis=1), interpolation="nearest")
         axes.set(xticks=[], yticks=[])
         axes.grid(False)
         axes.spines[:].set_visible(False)

@@ -8,10 +8,11 @@ __all__ = ['PAGES', 'EXPERIMENTS', 'experiment', 'summary']
 # %% ../../nbs/paper/summary.ipynb #summary-002
 from ..concepts import did_you_mean
 from ..experiments import Experiment, Text, verdict_table
-from . import multiplicative, order
+from . import finetuning, frequency, multiplicative, order
 
 # %% ../../nbs/paper/summary.ipynb #summary-004
-PAGES = ((order, "01_order.ipynb"), (multiplicative, "02_multiplicative.ipynb"))  # experiments, and the page with their figures
+PAGES = ((order, "01_order.ipynb"), (multiplicative, "02_multiplicative.ipynb"),  # experiments, and the page with their figures
+         (frequency, "03_frequency.ipynb"), (finetuning, "04_finetuning.ipynb"))
 EXPERIMENTS: dict[str, Experiment] = {one.name: one for module, _ in PAGES for one in module.EXPERIMENTS}
 _PAGE = {one.name: page for module, page in PAGES for one in module.EXPERIMENTS}
 
