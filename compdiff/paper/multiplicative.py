@@ -14,7 +14,7 @@ from ..emergence import climb, emergence_table, fit_toy, measures, seed_interval
 from ..experiments import Claim, Experiment, Kept, Verdict, outcome
 from .order import main_runs
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-027
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-029
 HARDEST = "111"  # the class of the main split that is farthest from the training set
 
 
@@ -62,7 +62,7 @@ def _judge_metric(kept: Kept) -> Verdict:
 _METRIC = ("Holds: under both measures without a threshold, log-loss and pixel distance, the climb is less than 1.5 times as wide as the "
            "hard product's (upper end of the interval of the median ratio). Partly: under one of them. Else the jump is the metric's.")
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-029
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-031
 def last_variable(curves: pd.DataFrame,  # of several runs, variable by variable
                   concept_class: str = HARDEST,
                   threshold: float = 0.9,
@@ -86,7 +86,7 @@ def _judge_bottleneck(kept: Kept) -> Verdict:
 _BOTTLENECK = ("Holds: colour is the last of the variables of 111 to stay at 0.9 in more than half of the seeds (interval above 0.5; ties "
                "count in parts). Partly: it is last more often than any other. Else it does not hold.")
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-031
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-033
 def _judge_multiplication(kept: Kept) -> Verdict:
     widths, last = width_table(kept.curves), last_variable(kept.curves).idxmax(axis=1)
     alone = pd.Series({run: widths.loc[run, name] for run, name in last.items()})
@@ -100,7 +100,7 @@ _MULTIPLICATION = ("Said after the first four seeds. Holds: the last of the vari
                    "decades of steps for its climb as the product (interval of the median ratio). Partly: more than 1. "
                    "Else the jump is one variable's.")
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-033
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-035
 def _shares(counts: np.ndarray,  # pictures read as each class (..., C)
             right: np.ndarray,  # whether that class has the wanted value (C, V)
             ) -> np.ndarray:  # joint accuracy minus the product of the variables' accuracies (...)
@@ -144,7 +144,7 @@ _PRODUCT = ("Over all evaluations of unseen classes at which the product of the 
             "(independent): the interval of the mean difference over seeds lies within 0.05 of zero. Does not hold: it lies beyond 0.05 on "
             "one side (interference below, dependence above). Partly: between.")
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-037
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-039
 def toy_table(curves: pd.DataFrame,  # of several runs, variable by variable
               classes: list[str],
               ) -> pd.DataFrame:  # a row a run, class and variable (or `product`): abilities n, fitted p, rmse
@@ -183,7 +183,7 @@ _TOY = ("Fitted to the product of each unseen class with n = 3 abilities. Holds:
 
 
 
-# %% ../../nbs/paper/02_multiplicative.ipynb #02-039
+# %% ../../nbs/paper/02_multiplicative.ipynb #02-041
 MULTIPLICATIVE = Experiment("multiplicative", "the main split, 16 seeds, variable by variable", main_runs, (
     Claim("111 comes suddenly: the product of its variables' accuracies jumps where their mean rises smoothly.", "Fig. 6", _JUMP,
           _judge_jump),
