@@ -29,7 +29,7 @@ test: export MPLCONFIGDIR := $(CURDIR)/$(VENV)/matplotlib
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
 	nbdev_test
-	pytest
+	pytest -n auto --dist loadfile
 
 lab: $(READY)
 	jupyter lab nbs $(OPTIONS)
