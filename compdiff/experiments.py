@@ -10,7 +10,7 @@ __all__ = ['OUTCOMES', 'EVALUATED', 'outcome', 'Verdict', 'Kept', 'Claim', 'Expe
 # %% ../nbs/10_experiments.ipynb #10-002
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class Kept:
     curves: pd.DataFrame  # tidy, as a run folder has them, with `run`, `seed` and `split` (the graph's name)
     confusion: pd.DataFrame  # what the CNN probe read, with `run`
     facts: dict  # command, configs, seeds, versions, machine, date
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # what the experiment measures besides, with `run` and `seed`
 
     @property
     def runs(self) -> int:
@@ -86,6 +87,7 @@ class Experiment:
     claims: tuple[Claim, ...]
     measures: tuple[str, ...] = ("hard",)  # what is kept of the curves, by the CNN probe or by none
     variables: bool = False  # keep them variable by variable, and what the probe read
+    tables: dict[str, Callable[[RunFolder], pd.DataFrame]] = field(default_factory=dict)  # by name, what to measure on a run besides
 
 # %% ../nbs/10_experiments.ipynb #10-009
 EVALUATED = dict(evaluations=20, first_evaluation=8, images_per_class=32, early_images=32, full_from=0)
@@ -130,6 +132,13 @@ def _facts(experiment: Experiment, folders: list[RunFolder]) -> dict:
             "versions": found("versions"), "machine": found("machine"), "date": date.today().isoformat()}
 
 
+def _measured(name, measure, folder):
+    "A table of a run, measured once and put beside its curves."
+    path = folder.path / f"{name}.csv.gz"
+    if not path.exists(): write_table(measure(folder), path)
+    return read_table(path).assign(run=folder.path.name, seed=folder.config.seed)
+
+
 def from_runs(experiment: Experiment, root: str | Path = "runs", pilot: bool = False) -> Kept:
     "What an experiment needs of its finished runs."
     folders = finished_runs(experiment, root, pilot)
@@ -142,7 +151,9 @@ def from_runs(experiment: Experiment, root: str | Path = "runs", pilot: bool = F
     if experiment.variables:
         confusion = pd.concat([folder.confusion.query("probe == 'cnn'").assign(run=folder.path.name) for folder in folders],
                               ignore_index=True)
-    return Kept(curves, confusion, _facts(experiment, folders))
+    tables = {name: pd.concat([_measured(name, measure, folder) for folder in folders], ignore_index=True)
+              for name, measure in experiment.tables.items()}
+    return Kept(curves, confusion, _facts(experiment, folders), tables)
 
 # %% ../nbs/10_experiments.ipynb #10-015
 def write_table(table: pd.DataFrame,
@@ -167,6 +178,7 @@ def keep(experiment: Experiment,
     kept, out = from_runs(experiment, root), Path(out)
     write_table(kept.curves.drop(columns=["images", "seconds"]), out / f"{experiment.name}_curves.csv.gz")
     if len(kept.confusion): write_table(kept.confusion, out / f"{experiment.name}_confusion.csv.gz")
+    for name, table in kept.tables.items(): write_table(table, out / f"{experiment.name}_{name}.csv.gz")
     write_json(out / f"{experiment.name}.json", kept.facts)
     return read_kept(experiment, out)
 
@@ -179,9 +191,10 @@ def read_kept(experiment: Experiment, folder: str | Path = "nbs/results/paper") 
     curves = read_table(path("_curves.csv.gz")).assign(images=0, seconds=np.nan)  # which no figure here needs
     read = path("_confusion.csv.gz")
     confusion = read_table(read) if read.exists() else pd.DataFrame(columns=[*CONFUSION, "run"])
-    return Kept(curves, confusion, json.loads(path(".json").read_text(encoding="utf-8")))
+    tables = {name: read_table(path(f"_{name}.csv.gz")) for name in experiment.tables}
+    return Kept(curves, confusion, json.loads(path(".json").read_text(encoding="utf-8")), tables)
 
-# %% ../nbs/10_experiments.ipynb #10-018
+# %% ../nbs/10_experiments.ipynb #10-020
 def verdicts(experiment: Experiment, kept: Kept) -> list[tuple[Claim, Verdict]]:
     "Each claim of an experiment with what the runs say."
     nothing = Interval(np.nan, np.nan, np.nan)
