@@ -21,6 +21,7 @@ COMPARED = {
     "course.ipynb",
     "01_order.ipynb",
     "02_multiplicative.ipynb",
+    "01_correlated.ipynb",
     "summary.ipynb",
     "fast_preset.ipynb",
     "reading_curves.ipynb",

@@ -155,11 +155,11 @@ def experiment(name: Annotated[str, typer.Argument(help="Its name, as --list sho
                workers: Annotated[int | None, typer.Option(help="Processes on this machine; default: one a core.")] = None,
                scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler, for its workers instead.")] = None,
                ) -> None:
-    "Do the runs of one of the paper's experiments, and say what they show of each claim."
+    "Do the runs of an experiment, the paper's or one beyond it, and say what they show of each claim."
     from compdiff import experiments, sweep
-    from compdiff.paper import summary
+    from compdiff.beyond import summary
     if list_ or not name:
-        return print("\n\n".join(f"{one.name}: {one.about}\n{experiments.criteria(one)}" for one in summary.EXPERIMENTS.values()))
+        return print("\n\n".join(f"{one.name}: {one.about}\n{experiments.criteria(one)}" for one in summary.ALL.values()))
     one = summary.experiment(name)
     if dry_run: return print(sweep.estimate(one.configs(pilot), out, workers))
     _, failed = _sweep(one.configs(pilot), out, workers, scheduler)

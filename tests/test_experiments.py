@@ -1,4 +1,4 @@
-"""The paper's experiments: each command works on tiny runs, and what is kept is what the configs say."""
+"""The experiments, the paper's and those beyond: each command works on tiny runs, and what is kept is what the configs say."""
 import json
 import sys
 from dataclasses import replace
@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 
 from compdiff import cli
+from compdiff.beyond.summary import ALL
 from compdiff.experiments import read_kept
-from compdiff.paper.summary import EXPERIMENTS
+from compdiff.paper import summary as paper
 
-KEPT = Path(__file__).parents[1] / "nbs/results/paper"
+RESULTS = Path(__file__).parents[1] / "nbs/results"
 TINY = dict(image_size=8, widths=(8, 8, 8), steps=4, evaluations=2, first_evaluation=2, images_per_class=4, early_images=4,
             num_inference_steps=2)
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_command_does_tiny_runs_and_gives_verdicts(name, tmp_path, monkeypatch, capsys):
-    one = EXPERIMENTS[name]
+    one = ALL[name]
     configs = [config.changed(**TINY) for config in one.configs(True)[:1]]
-    monkeypatch.setitem(EXPERIMENTS, name, replace(one, configs=lambda pilot: configs))
+    monkeypatch.setitem(ALL, name, replace(one, configs=lambda pilot: configs))
     monkeypatch.setattr(sys, "argv", ["compdiff", "experiment", name, "--pilot", "--workers", "1", "--out", str(tmp_path)])
     with pytest.raises(SystemExit) as stop:
         cli.main()
@@ -28,11 +29,12 @@ def test_command_does_tiny_runs_and_gives_verdicts(name, tmp_path, monkeypatch, 
     assert said.out.count("**Open:**") == len(one.claims), said.out
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_kept_runs_are_those_of_the_configs(name):
-    if not (KEPT / f"{name}.json").exists():
+    folder = RESULTS / ("paper" if name in paper.EXPERIMENTS else "beyond")
+    if not (folder / f"{name}.json").exists():
         pytest.skip(f"nothing of {name} is kept yet")
-    kept, wanted = read_kept(EXPERIMENTS[name], KEPT), {config.name: config.seed for config in EXPERIMENTS[name].configs(False)}
+    kept, wanted = read_kept(ALL[name], folder), {config.name: config.seed for config in ALL[name].configs(False)}
     found = dict(kept.curves[["run", "seed"]].drop_duplicates().itertuples(index=False))
     assert found.items() <= wanted.items()
     assert len(found) == kept.facts["runs"] and kept.facts["runs_wanted"] == len(wanted)
@@ -40,7 +42,7 @@ def test_kept_runs_are_those_of_the_configs(name):
 
 
 def test_kept_results_are_small_and_name_no_folder():
-    files = list(KEPT.iterdir())
+    files = [file for folder in ("paper", "beyond") for file in (RESULTS / folder).glob("*")]
     assert sum(file.stat().st_size for file in files) < 20e6
     for file in files:
         if file.suffix == ".json":
