@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MAIN', 'OTHERS', 'FOUR', 'EXPERIMENTS', 'pair_order', 'behind_neighbours', 'split_table', 'loss_excess', 'half_way',
-           'loss_lead', 'trailing_mean', 'main_runs']
+           'loss_lead', 'loss_by_noise', 'trailing_mean', 'main_runs']
 
 # %% ../../nbs/paper/01_order.ipynb #01-002
 import numpy as np
@@ -12,8 +12,9 @@ import pandas as pd
 
 from ..emergence import Interval, emergence_table, order_table, page_test, ranks, seed_interval, select
 from ..experiments import Claim, Experiment, Kept, Verdict, outcome, seeds_of
+from ..runs import RunFolder
 
-# %% ../../nbs/paper/01_order.ipynb #01-033
+# %% ../../nbs/paper/01_order.ipynb #01-045
 def pair_order(table: pd.DataFrame,  # from `emergence_table`, of one run or several
                ) -> pd.DataFrame:  # a row a run; a column a pair of neighbouring distances, such as "0 before 1"; shares in [0, 1]
     "The share of pairs of classes in which the one nearer to the training set emerges first; ties count half."
@@ -49,7 +50,7 @@ _ORDER = ("Holds: the interval of the mean tau lies above 0.5, Page's test over 
           "distances the nearer class comes first in at least 0.8 of the pairs, with an interval above 0.5. "
           "Partly: the interval of tau lies above 0. Else it does not hold.")
 
-# %% ../../nbs/paper/01_order.ipynb #01-037
+# %% ../../nbs/paper/01_order.ipynb #01-049
 def behind_neighbours(table: pd.DataFrame,  # from `emergence_table`
                       ) -> pd.DataFrame:  # a row a run and class beyond distance 1: `step`, `neighbours` (the last one's), `behind`
     "How many steps after the last of its nearer neighbours a class emerges; missing where one of them never does."
@@ -74,7 +75,7 @@ _LAST = ("Said after the first four seeds. Holds: 111 emerges at a later evaluat
          "half of the seeds (interval above 0.5). Partly: its mean delay behind the last of them has an interval above 0. "
          "Else it does not hold.")
 
-# %% ../../nbs/paper/01_order.ipynb #01-040
+# %% ../../nbs/paper/01_order.ipynb #01-052
 def split_table(curves: pd.DataFrame,  # with a column `split`
                 ) -> pd.DataFrame:  # a row a split: runs, tau, pairs in order with `low` and `high`, unseen classes that emerged
     "How far each split obeys the order."
@@ -100,7 +101,7 @@ def _judge_splits(kept: Kept) -> Verdict:
 _SPLITS = ("A split obeys if, over its seeds, the nearer class comes first in at least 0.8 of the pairs at neighbouring distances, with an "
            "interval above 0.5. Holds: every split obeys. Partly: more than half of them do. Else it does not hold.")
 
-# %% ../../nbs/paper/01_order.ipynb #01-043
+# %% ../../nbs/paper/01_order.ipynb #01-055
 def loss_excess(curves: pd.DataFrame,  # of several runs
                 ) -> pd.DataFrame:  # a row a run and step; a column an unseen class
     "Held-out denoising loss of each unseen class, over the mean of the trained ones."
@@ -137,10 +138,34 @@ def _judge_loss(kept: Kept) -> Verdict:
                    "pairs of run and class have no such moment in one of the two.")
 
 
+def loss_by_noise(folder: RunFolder,  # of a run with `keep_checkpoints`
+                  timesteps: tuple[int, ...] = (20, 250, 700, 950),  # of the training's
+                  every: int = 2,  # evaluations
+                  ) -> pd.DataFrame:  # step, class, timestep, loss
+    "The held-out denoising loss of each class at chosen noise levels, 32 pictures each."
+    import torch
+    from safetensors.torch import load_file
+
+    from compdiff.data import generator
+    from compdiff.diffusion import diffusion_loss
+    from compdiff.train import make_data, make_diffusion, make_network
+    config, count, rows = folder.config, 32, []
+    data, diffusion, network = make_data(config), make_diffusion(config), make_network(config).eval()
+    for path in sorted(folder.checkpoint_path().parent.glob("step_*"))[::every]:
+        network.load_state_dict(load_file(path))
+        for one in config.graph.evaluated:
+            batch = data.examples(torch.tensor(config.graph.index([one] * count)), "held-out")
+            for timestep in timesteps:
+                noise = torch.randn(batch.images.shape, generator=generator(config.seed, f"noise level {timestep} {one}"))
+                with torch.no_grad(): loss = diffusion_loss(network, diffusion, batch, torch.full((count,), timestep), noise).mean().item()
+                rows.append({"step": int(path.stem.removeprefix("step_")), "class": one, "timestep": timestep, "loss": loss})
+    return pd.DataFrame(rows)
+
+
 _LOSS = ("An unseen class's excess loss comes half of the way before half of its samples stay right. Holds: the interval of the mean lead "
          "over seeds lies above 0.05 decades (about an evaluation). Partly: above 0. Else it does not hold.")
 
-# %% ../../nbs/paper/01_order.ipynb #01-046
+# %% ../../nbs/paper/01_order.ipynb #01-058
 def trailing_mean(curves: pd.DataFrame,  # of one run or several
                   window: int,  # evaluations, this one and those before it
                   ) -> pd.DataFrame:  # the same table with other values
@@ -150,7 +175,7 @@ def trailing_mean(curves: pd.DataFrame,  # of one run or several
     means = rows.groupby(keys, sort=False)["value"].transform(lambda values: values.rolling(window, min_periods=1).mean())
     return rows.assign(value=means)
 
-# %% ../../nbs/paper/01_order.ipynb #01-049
+# %% ../../nbs/paper/01_order.ipynb #01-061
 _NAMED = (*(f"H32-train{i}" for i in range(2, 11)), "H23-train1", "H23-train2")
 _TWO = dict(condition_scale=(1.5, 1.0), condition_offset=(0.0, 0.0))
 _FOUR = dict(condition_scale=(1.5, 1.0, 4.0, 1.5), condition_offset=(0.0, 0.0, 0.3, 0.0), steps=320)
