@@ -109,7 +109,6 @@ def cached_reader(config: RunConfig,
     return reader.eval()
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-015
-@torch.no_grad()
 @threads(1)
 def space_table(folder: RunFolder) -> pd.DataFrame:  # a row an evaluation and class; a column a variable: mean coordinate
     "Where a run's pictures lie in concept space."
@@ -117,8 +116,8 @@ def space_table(folder: RunFolder) -> pd.DataFrame:  # a row an evaluation and c
     graph, reader, rows = config.graph, cached_reader(config, folder.path.parent / "probes"), []
     for step, sheet in folder.samples.items():
         for one, pictures in sample_pictures(sheet, graph.evaluated, config.image_size).items():
-            mean = reader(torch.tensor(pictures, dtype=torch.float).permute(0, 3, 1, 2)).mean(0).tolist()
-            rows.append({"step": step, "class": one, **dict(zip(("shape", "colour", "size"), mean))})
+            with torch.no_grad(): read = reader(torch.tensor(pictures, dtype=torch.float).permute(0, 3, 1, 2))
+            rows.append({"step": step, "class": one, **dict(zip(("shape", "colour", "size"), read.mean(0).tolist()))})
     return pd.DataFrame(rows)
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-017
@@ -401,7 +400,8 @@ def _judge_turn(kept: Kept) -> Verdict:
 
 
 _SWING = ("The coordinate of the variable that turns last first falls, away from where the prompt asks it to be, by 0.1 or more after "
-          "the second evaluation (a setback). Holds: in more than half of the unseen classes (interval over seeds above 0.5). Partly: the mean is.")
+          "the second evaluation (a setback). Holds: in more than half of the unseen classes (interval over seeds above "
+          "0.5). Partly: the mean is.")
 
 
 def _judge_swing(kept: Kept) -> Verdict:
