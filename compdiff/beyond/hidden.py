@@ -228,9 +228,9 @@ def random_like(vectors: dict[str, Tensor], random: torch.Generator) -> dict[str
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-027
 WAYS = {"plain": "plain prompt", "over": "over-prompting", "steer": "steering", "swap": "final embedding", "random": "random directions"}
-_LOUD = (("all", 2), ("all", 4), *((name, 3) for name in ("shape", "colour", "size")))  # variable, factor
-_PUSHES = ((("up1",), 1), (("up1",), 2), (("mid", "up1", "up2"), 0.5), (("mid", "up1", "up2"), 1))  # places, factor
-_COUNT = 8  # pictures a class and setting
+_LOUD = (("all", 2), ("all", 4), ("colour", 3), ("size", 3))  # variable, factor
+_PUSHES = ((("up1",), 1), (("up1",), 2), (("mid", "up1", "up2"), 0.5))  # places, factor
+_COUNT = 6  # pictures a class and setting
 
 
 def _steer(pipe, config, vectors, places, strength, classes):
