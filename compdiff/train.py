@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['make_data', 'make_diffusion', 'make_network', 'orthogonalised', 'Muon', 'make_optimizers', 'learning_rate_factor',
-           'matrix_speed', 'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'train_step',
-           'generate', 'class_losses', 'pixel_distance', 'confusion', 'evaluate', 'make_probes', 'run', 'load_pipeline']
+           'matrix_speed', 'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'draw_step',
+           'take_step', 'train_step', 'generate', 'class_losses', 'pixel_distance', 'confusion', 'table_rows',
+           'evaluate', 'make_probes', 'run', 'load_pipeline']
 
 # %% ../nbs/07_train.ipynb #07-002
 import math
@@ -31,7 +32,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .concepts import ConceptGraph
-from .data import FolderData, RenderedData, condition_widths, generator, read_folder, threads
+from .data import Batch, FolderData, RenderedData, condition_widths, generator, read_folder, threads
 from .diffusion import ConceptPipeline, Diffusion, diffusion_loss, draw_present, draw_timesteps
 from .probe import Judgement, cached_probe, judge, summarise
 from .render import image_grid
@@ -100,16 +101,16 @@ class Muon(torch.optim.Optimizer):
         gradients, momenta = [k.grad for k in kernels], [self.state[k]["momentum"] for k in kernels]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        updates = orthogonalised(torch.stack([update.flatten(1) for update in ahead]))
+        updates = orthogonalised(torch.cat([update.reshape(-1, update.shape[-4], update.shape[-3:].numel()) for update in ahead]))
         size = group["lr"] * 0.2 * math.sqrt(max(updates.shape[1:]))
-        for kernel, update in zip(kernels, updates):
+        for kernel, update in zip(kernels, updates.chunk(len(kernels))):
             kernel.mul_(1 - group["lr"] * group["weight_decay"]).sub_(size * update.view(kernel.shape))
 
 
 def make_optimizers(config: RunConfig, network: nn.Module) -> list[torch.optim.Optimizer]:
     "One optimiser, or for `muon` two; each group carries its full learning rate as `peak`."
     options = dict(lr=config.learning_rate, betas=(0.9, config.beta2), weight_decay=config.weight_decay, fused=True)
-    inner = [p for name, p in network.named_parameters() if p.ndim == 4 and not name.startswith(("conv_in", "conv_out"))]
+    inner = [p for name, p in network.named_parameters() if p.ndim >= 4 and not name.startswith(("conv_in", "conv_out"))]
     others = [p for p in network.parameters() if not any(p is q for q in inner)]
     if config.optimizer == "adam": optimizers = [torch.optim.Adam(network.parameters(), **options)]
     elif config.optimizer == "adamw": optimizers = [torch.optim.AdamW(network.parameters(), **options)]
@@ -171,9 +172,12 @@ class TrainState:
         return self.averaged.module if isinstance(self.averaged, AveragedModel) else self.averaged
 
 
-def start(config: RunConfig, device: str = "cpu") -> TrainState:
+def start(config: RunConfig,
+          device: str = "cpu",
+          network: nn.Module | None = None,  # default: a new one of the config's seed
+          ) -> TrainState:
     "Before the first step."
-    network = make_network(config).to(device, memory_format=torch.channels_last)
+    if network is None: network = make_network(config).to(device, memory_format=torch.channels_last)
 
     def average(averaged, current, count):
         if not averaged[0].is_floating_point(): return torch._foreach_copy_(averaged, current)
@@ -229,6 +233,29 @@ def load_checkpoint(state: TrainState, config: RunConfig, path: Path) -> None:
     state.step, state.seconds = int(about["step"]), float(about["seconds"])
 
 # %% ../nbs/07_train.ipynb #07-020
+def draw_step(config: RunConfig,
+              data,  # RenderedData or FolderData
+              diffusion: Diffusion,
+              step: int,
+              ) -> tuple[Batch, Tensor, Tensor, Tensor | None]:  # pictures, timesteps, noise, and which variables are shown
+    "All that a step draws."
+    batch, random = data.batch(step, config.batch_size), generator(config.seed, "noise", step)
+    timesteps = draw_timesteps(diffusion, config.batch_size, random)
+    noise = torch.randn(batch.images.shape, generator=random)
+    return batch, timesteps, noise, draw_present(len(batch), len(config.graph.names), random, config.condition_dropout,
+                                                 config.variable_dropout)
+
+
+def take_step(state: TrainState, config: RunConfig) -> None:
+    "Weights follow their gradients, the average follows the weights."
+    state.step += 1
+    for optimizer in state.optimizers:
+        for group in optimizer.param_groups: group["lr"] = group["peak"] * learning_rate_factor(config, state.step)
+        optimizer.step()
+        optimizer.zero_grad()
+    if state.averaged is not state.network: state.averaged.update_parameters(state.network)
+
+
 def train_step(state: TrainState,
                config: RunConfig,
                data,  # RenderedData or FolderData
@@ -238,11 +265,7 @@ def train_step(state: TrainState,
                ) -> float:  # the loss
     "Train on the batch of the next step."
     step = state.step + 1
-    batch = data.batch(step, config.batch_size)
-    random = generator(config.seed, "noise", step)
-    timesteps = draw_timesteps(diffusion, config.batch_size, random)
-    noise = torch.randn(batch.images.shape, generator=random)
-    present = draw_present(len(batch), len(config.graph.names), random, config.condition_dropout, config.variable_dropout)
+    batch, timesteps, noise, present = draw_step(config, data, diffusion, step)
     state.network.train()
     with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=precision == "bfloat16"):
         loss = diffusion_loss(state.network, diffusion, batch.to(device), timesteps.to(device), noise.to(device),
@@ -250,12 +273,7 @@ def train_step(state: TrainState,
     if not math.isfinite(loss.item()): raise FloatingPointError(f"loss: {loss.item()} at step {step}")
     loss.backward()
     if config.max_grad_norm: nn.utils.clip_grad_norm_(state.network.parameters(), config.max_grad_norm)
-    for optimizer in state.optimizers:
-        for group in optimizer.param_groups: group["lr"] = group["peak"] * learning_rate_factor(config, step)
-        optimizer.step()
-        optimizer.zero_grad()
-    if state.averaged is not state.network: state.averaged.update_parameters(state.network)
-    state.step = step
+    take_step(state, config)
     return loss.item()
 
 # %% ../nbs/07_train.ipynb #07-023
@@ -311,24 +329,33 @@ def confusion(judgement: Judgement,  # of one class's pictures
     return dict(Counter(graph.label(judgement.values.numpy())))
 
 
-def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: int, device: str = "cpu"):
-    "Rows for the two tables, and the pictures."
-    images, graph, rows, seen = generate(state.evaluated, config, count, device=device), config.graph, [], []
-    if not images.isfinite().all(): raise FloatingPointError(f"samples: not finite at step {state.step}")
-    losses = class_losses(state.evaluated, config, data, device=device)
+def table_rows(step: int, config: RunConfig, data, probes: dict,
+               images: Tensor,  # as from `generate`
+               losses: dict[str, float],  # as from `class_losses`
+               ) -> tuple[list[dict], list[dict]]:  # rows of curves.csv and of confusion.csv
+    "What the judges say of an evaluation's pictures."
+    graph, count, rows, seen = config.graph, images.shape[1], [], []
+    if not images.isfinite().all(): raise FloatingPointError(f"samples: not finite at step {step}")
     for one, pictures in zip(graph.evaluated, images):
-        about = {"step": state.step, "images": state.step * config.batch_size, "class": one,
+        about = {"step": step, "images": step * config.batch_size, "class": one,
                  "distance": graph.distance_to_train(one), "trained": one in graph.train}
         wanted = torch.tensor(graph.index([one] * count))
         for kind, probe in probes.items():
             judgement = judge(probe, pictures, wanted)
             rows += [{**about, "probe": kind, **row} for row in summarise(judgement, graph.names)]
-            seen += [{"step": state.step, "class": one, "probe": kind, "seen": other, "count": times}
+            seen += [{"step": step, "class": one, "probe": kind, "seen": other, "count": times}
                      for other, times in sorted(confusion(judgement, graph).items())]
         unjudged = {"loss": (losses[one], _LOSS_IMAGES), "pixel_distance": (pixel_distance(pictures, one, config, data), count)}
         rows += [{**about, "probe": "", "variable": "joint", "measure": measure, "value": value, "n": n}
                  for measure, (value, n) in unjudged.items()]
-    return rows, seen, images
+    return rows, seen
+
+
+def evaluate(state: TrainState, config: RunConfig, data, probes: dict, count: int, device: str = "cpu"):
+    "Rows for the two tables, and the pictures."
+    images = generate(state.evaluated, config, count, device=device)
+    losses = class_losses(state.evaluated, config, data, device=device)
+    return *table_rows(state.step, config, data, probes, images, losses), images
 
 # %% ../nbs/07_train.ipynb #07-026
 def make_probes(data: RenderedData | FolderData,
