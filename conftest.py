@@ -22,6 +22,8 @@ COMPARED = {
     "01_order.ipynb",
     "02_multiplicative.ipynb",
     "01_correlated.ipynb",
+    "02_digits.ipynb",
+    "02_faces.ipynb",
     "summary.ipynb",
     "fast_preset.ipynb",
     "reading_curves.ipynb",
