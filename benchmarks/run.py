@@ -28,6 +28,7 @@ from torch.utils.flop_counter import (
 )
 
 from compdiff import __version__
+from compdiff.beyond.batched import start_together, step_together
 from compdiff.data import generator
 from compdiff.diffusion import ConceptPipeline
 from compdiff.probe import Probe, judge
@@ -66,10 +67,12 @@ class Sizes:
     rounds: int = 3  # measurements of what takes seconds
     many: int = 7  # measurements of what takes less
     starts: int = 5  # of new processes
+    runs: int = 4  # trained at once on a CPU
+    gpu_runs: int = 128  # and on a GPU
 
 
 QUICK = Sizes(batch=2, width=16, drawn=4, judged=1, probed=32, rendered=32, matrix=256, times=1, rounds=1, many=1,
-              starts=1)
+              starts=1, runs=2, gpu_runs=2)
 
 
 @dataclass
@@ -202,6 +205,29 @@ def step_rows(bench: Bench) -> list[dict]:
     rows = [time_row(bench, "step", piece) for piece in pieces]
     for fast, paper in (pieces[:2], pieces[2:]):
         rows.append(ratio_row("step", "paper / fast", paper.seconds, fast.seconds, fast.threads))
+    return rows
+
+
+def together_rows(bench: Bench) -> list[dict]:
+    "A step of many seeds as one batched model against a step of each in turn."
+    device, sizes = bench.device, bench.sizes
+    count = sizes.runs if device == "cpu" else sizes.gpu_runs
+    configs = [config_of("fast", sizes).changed(seed=seed) for seed in range(count)]
+    singles = [stepper(config, device) for config in configs]
+    batch = partial(step_together, start_together(configs, device), configs, [make_data(one) for one in configs],
+                    make_diffusion(configs[0]), device)
+
+    def in_turn():
+        for step in singles: step()
+    pieces = measure([Piece(f"fast: a step of {count} runs, in turn", in_turn),
+                      Piece(f"fast: a step of {count} runs, as one model", batch)], sizes.rounds, device)
+    pieces[1].flops = pieces[0].flops  # the counter takes a grouped convolution's backward pass for more than it is
+    steps = preset("fast").steps
+    note = f"{steps} steps of {count} runs: {steps * median(pieces[1].seconds):.0f} s as one model, without evaluations"
+    rows = [*(time_row(bench, "together", piece) for piece in pieces),
+            ratio_row("together", "in turn / as one model", pieces[0].seconds, pieces[1].seconds, 1, note)]
+    if device == "cpu" and not torch.cuda.is_available():
+        rows.append(row("together", f"fast: a step of {sizes.gpu_runs} runs on a GPU", note="no GPU at hand"))
     return rows
 
 
@@ -406,8 +432,8 @@ def gpu_rows(bench: Bench) -> list[dict]:
     return [row("cuda", name, note="this table" if bench.device == "cuda" else "measured by --device cuda")]
 
 
-BENCHMARKS = {"step": step_rows, "generate": generation_rows, "render": render_rows, "probe": probe_rows,
-              "threads": thread_rows, "processes": process_rows, "import": import_rows, "resume": resume_rows,
+BENCHMARKS = {"step": step_rows, "together": together_rows, "generate": generation_rows, "render": render_rows,
+              "probe": probe_rows, "threads": thread_rows, "processes": process_rows, "import": import_rows, "resume": resume_rows,
               "emergence": emergence_rows, "cuda": gpu_rows}
 
 
