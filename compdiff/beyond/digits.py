@@ -199,8 +199,9 @@ def _judge_bottleneck(kept: Kept) -> Verdict:
     last = last_variable(kept.curves, threshold=0.8)
     means = last.mean().sort_values(ascending=False)
     share = seed_interval(last[means.index[0]])
+    said = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
     return Verdict(outcome(share.low > 0.5, means.iloc[0] > 0.5), share,
-                   f"share of seeds in which {means.index[0]} is the last variable of 111", kept.runs, f"Last in: {', '.join(f'{name} {value:.2f}' for name, value in means.items())}.")
+                   f"share of seeds in which {means.index[0]} is the last variable of 111", kept.runs, f"Last in: {said}.")
 
 
 _BOTTLENECK = ("The last of the variables of 111 to stay at 0.8 is the same one (ties count in parts). Holds: in more than half of the "
