@@ -25,6 +25,8 @@ COMPARED = {
     "02_digits.ipynb",
     "02_faces.ipynb",
     "summary.ipynb",
+    "05_prediction.ipynb",
+    "06_batched.ipynb",
     "fast_preset.ipynb",
     "reading_curves.ipynb",
 }
