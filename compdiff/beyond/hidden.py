@@ -6,12 +6,13 @@
 __all__ = ['WAYS', 'LEVELS', 'HIDDEN', 'EXPERIMENTS', 'concept_pictures', 'Reader', 'train_reader', 'cached_reader',
            'space_table', 'turn_table', 'network_at', 'pipeline_of', 'pictures', 'steered', 'channel_means',
            'concept_vectors', 'random_like', 'ways_to_ask', 'plain_curves', 'shown_step', 'elicited_table',
-           'way_curves', 'lead_table', 'hidden_configs']
+           'way_curves', 'lead_table', 'hidden_configs', 'sim_moments', 'sim_shallow', 'sim_deep', 'plot_ways',
+           'plot_space', 'plot_sim', 'plot_leads']
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-002
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +22,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..concepts import ConceptGraph, Nuisance
+from ..concepts import ConceptGraph, Nuisance, new_figure
 from ..data import generator, threads
 from ..diffusion import ConceptPipeline
 from ..emergence import Interval, emergence_interval, seed_interval
 from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
 from ..paper.frequency import sample_pictures
+from ..plots import COLOURS, DASHES, STYLE
 from ..probe import judge, spoil
 from ..render import SHAPES, render, sample_values
 from ..runs import RunConfig, RunFolder, preset, whole
 from ..train import make_data, make_diffusion, make_network, make_probes
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-009
+# %% ../../nbs/beyond/03_hidden.ipynb #03-017
 _BENDS = 9  # shapes from the first to the second
 
 
@@ -59,8 +61,8 @@ def concept_pictures(graph: ConceptGraph,  # of shape, colour and size
     coloured = (values["colour"] - red) @ (blue - red) / (blue - red).square().sum()
     return render(values, _bent(graph), image_size), torch.stack([bend / (_BENDS - 1), coloured, places[:, 2]], 1)
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-011
-_STEPS = 400  # of the reader's training
+# %% ../../nbs/beyond/03_hidden.ipynb #03-019
+_STEPS = 250  # of the reader's training
 _VERSION = 1  # of all that happens in it
 
 
@@ -108,7 +110,7 @@ def cached_reader(config: RunConfig,
     reader.load_state_dict(load_file(path))
     return reader.eval()
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-015
+# %% ../../nbs/beyond/03_hidden.ipynb #03-023
 @threads(1)
 def space_table(folder: RunFolder) -> pd.DataFrame:  # a row an evaluation and class; a column a variable: mean coordinate
     "Where a run's pictures lie in concept space."
@@ -120,7 +122,7 @@ def space_table(folder: RunFolder) -> pd.DataFrame:  # a row an evaluation and c
             rows.append({"step": step, "class": one, **dict(zip(("shape", "colour", "size"), read.mean(0).tolist()))})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-017
+# %% ../../nbs/beyond/03_hidden.ipynb #03-025
 def _variable_turn(steps: np.ndarray, way: np.ndarray) -> tuple[float, float]:
     "Step of the turn (nan: none), and setback, of one coordinate that should rise."
     low = 1 + int(way[1:].argmin())
@@ -153,7 +155,7 @@ def turn_table(space: pd.DataFrame,  # from `space_table`, with `run` and `seed`
         rows.append({"run": run, "seed": seed, "class": one, "variable": last, "turn": turn, "setback": setback, "angle": angle})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-021
+# %% ../../nbs/beyond/03_hidden.ipynb #03-029
 def network_at(folder: RunFolder,  # of a run that kept its checkpoints
                step: int,  # an evaluation
                ) -> nn.Module:  # as it was evaluated
@@ -185,7 +187,7 @@ def pictures(pipe: ConceptPipeline, config: RunConfig,
     return pipe([one for one in classes for _ in range(count)], latents=torch.cat(noises), image_size=config.image_size,
                 num_inference_steps=config.num_inference_steps, output_type="pt", **options).images
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-023
+# %% ../../nbs/beyond/03_hidden.ipynb #03-031
 @contextmanager
 def steered(network: nn.Module,
             vectors: dict[str, Tensor],  # place -> (sampling steps, N, channels)
@@ -226,7 +228,7 @@ def random_like(vectors: dict[str, Tensor], random: torch.Generator) -> dict[str
         return direction / direction.norm(dim=2, keepdim=True) * like.norm(dim=2, keepdim=True)
     return {at: one(like) for at, like in vectors.items()}
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-027
+# %% ../../nbs/beyond/03_hidden.ipynb #03-035
 WAYS = {"plain": "plain prompt", "over": "over-prompting", "steer": "steering", "swap": "final embedding", "random": "random directions"}
 _LOUD = (("all", 2), ("all", 4), ("colour", 3), ("size", 3))  # variable, factor
 _PUSHES = ((("up1",), 1), (("up1",), 2), (("mid", "up1", "up2"), 0.5))  # places, factor
@@ -262,7 +264,7 @@ def ways_to_ask(folder: RunFolder,  # of a run that kept its checkpoints
                      for name, factor in _LOUD],
             "steer": push(vectors), "swap": [("final", partial(_swapped, pipe, config, final))], "random": push(noise)}
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-029
+# %% ../../nbs/beyond/03_hidden.ipynb #03-037
 LEVELS = {"right": 0.8, "clean": 0.5}  # share of pictures from which a class counts as shown
 
 
@@ -316,14 +318,14 @@ def elicited_table(folder: RunFolder,  # of a run that kept its checkpoints
             rows += [{"step": step, "way": way, **row} for row in _best(settings, probe, config.graph, classes)]
     return pd.DataFrame(rows, columns=["step", "class", "way", "setting", "right", "clean", "n"])
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-031
+# %% ../../nbs/beyond/03_hidden.ipynb #03-039
 def way_curves(kept: Kept,
                measure: str = "right",  # or "clean"
                ) -> pd.DataFrame:  # run, seed, class, step; a column a way, `plain` among them
     "Share of pictures of unseen classes, asked in each way."
     asked = kept.tables["elicited"].pivot_table(index=["run", "seed", "class", "step"], columns="way", values=measure)
     table = plain_curves(kept.curves)[[measure]].join(asked.reindex(columns=list(WAYS)))
-    table["plain"] = table[measure] if measure == "right" else table["plain"].fillna(table[measure])
+    table["plain"] = table["plain"].fillna(table[measure])  # the same pictures as in the other ways, where they were asked for
     return table[list(WAYS)].apply(lambda column: column.fillna(0).clip(lower=table["plain"])).reset_index()
 
 
@@ -338,7 +340,7 @@ def lead_table(kept: Kept,
         rows.append({"run": run, "seed": seed, "class": one, **{way: shown_step(part["step"], part[way], measure) for way in ways}})
     return pd.DataFrame(rows).merge(turn_table(kept.tables["space"]).drop(columns=["run"]), on=["seed", "class"], how="left")
 
-# %% ../../nbs/beyond/03_hidden.ipynb #03-034
+# %% ../../nbs/beyond/03_hidden.ipynb #03-042
 def _by_seed(values: pd.Series, seeds: pd.Series) -> Interval:
     "A mean over classes in each seed, then over seeds."
     means = values.groupby(seeds).mean().dropna()
@@ -428,3 +430,117 @@ HIDDEN = Experiment("hidden", "the main split asked in five ways at every evalua
     Claim("The path of an unseen class first leads away from what it lacks.", "2410.08309", _SWING, _judge_swing, 6)),
     ("hard", "rejected"), tables={"space": space_table, "elicited": elicited_table})
 EXPERIMENTS = (HIDDEN,)
+
+# %% ../../nbs/beyond/03_hidden.ipynb #03-045
+def sim_moments(signal, spread: float) -> np.ndarray:
+    "Second moment of each axis, over clusters that are drawn equally often."
+    return np.square(signal) / len(signal) + spread ** 2
+
+
+def sim_shallow(signal,  # distance of each cluster's mean from zero (s,)
+                spread: float,  # standard deviation on every axis
+                times,  # (T,)
+                ) -> np.ndarray:  # coordinates of the answer for the unseen point, 1 is right (T, s)
+    "One linear layer from zero, exactly."
+    return -np.expm1(-np.outer(times, sim_moments(signal, spread)))
+
+
+def sim_deep(signal, spread: float, times,
+             start,  # weights to start with (s, width)
+             step: float = 0.01,  # of time
+             ) -> np.ndarray:  # (T, s), as above
+    "Two linear layers that share weights, by small steps of gradient flow."
+    signal, weights, now, out = np.asarray(signal, float), np.array(start, float), 0, []
+    for time in np.round(np.asarray(times) / step).astype(int):
+        for _ in range(time - now):
+            slope = (weights @ weights.T - np.eye(len(signal))) * sim_moments(signal, spread)
+            weights -= step * (slope + slope.T) @ weights
+        now = time
+        out.append(weights @ weights.T @ signal / signal)
+    return np.array(out)
+
+# %% ../../nbs/beyond/03_hidden.ipynb #03-049
+_LOOKS = dict(zip(WAYS, ((2, 2, "o"), (1, 1, "s"), (4, 4, "^"), (3, 3, "D"), (0, 0, "x"))))  # colour, dash, marker
+_PLANES = (("shape", "colour"), ("shape", "size"), ("colour", "size"))
+
+
+def _styled(draw):
+    @wraps(draw)
+    def inner(*arguments, **named):
+        import matplotlib.style
+        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
+    return inner
+
+
+@_styled
+def plot_ways(kept: Kept):  # the matplotlib Figure
+    "Share of pictures of each unseen class, asked in each way: right, and clean."
+    figure = new_figure(9.6, 4.6)
+    classes = list(lead_table(kept)["class"].unique())
+    grid = figure.subplots(2, len(classes), sharex=True, sharey=True, squeeze=False)
+    for row, measure in zip(grid, LEVELS):
+        mean = way_curves(kept, measure).groupby(["class", "step"])[list(WAYS)].mean()
+        for axes, one in zip(row, classes):
+            for way, (colour, dash, marker) in _LOOKS.items():
+                axes.plot(mean.loc[one].index, mean.loc[one][way], color=COLOURS[colour], linestyle=DASHES[dash], marker=marker,
+                          markersize=3, label=WAYS[way])
+            axes.axhline(LEVELS[measure], color="#999999", linewidth=0.8)
+            if measure == "right": axes.set_title(one)
+        row[0].set_ylabel(f"share of pictures {measure}")
+    figure.supxlabel("optimisation step", fontsize=9.5)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
+
+
+@_styled
+def plot_space(space: pd.DataFrame):  # from `space_table`, with `run` and `seed`; the matplotlib Figure
+    "Paths of all classes in concept space, means over seeds; a star marks the median turn of an unseen class."
+    mean = space.groupby(["class", "step"])[["shape", "colour", "size"]].mean()
+    turns = turn_table(space).groupby("class")["turn"].median()
+    figure = new_figure(9.6, 3.8)
+    unseen = [one for one in mean.index.unique("class") if one.count("1") > 1]
+    for axes, (x, y) in zip(figure.subplots(1, 3), _PLANES):
+        for one in mean.index.unique("class"):
+            path, i = mean.loc[one], unseen.index(one) + 1 if one in unseen else 0
+            axes.plot(path[x], path[y], color=COLOURS[i], linestyle="solid" if i else DASHES[0], marker=".", markersize=3,
+                      linewidth=1.6 if i else 1, label=one if i else "training classes" if one == "000" else None)
+            if i and one in turns.dropna():
+                axes.plot(*path.iloc[np.searchsorted(path.index, turns[one])][[x, y]], "*", color=COLOURS[i], markersize=11)
+        axes.set(xlabel=f"{x} coordinate", ylabel=f"{y} coordinate", xlim=(-0.25, 1.2), ylim=(-0.25, 1.2))
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    return figure
+
+
+@_styled
+def plot_sim(signal, spread: float, times, starts):  # the matplotlib Figure
+    "The unseen point's coordinates: one layer exactly, two layers from some starts."
+    figure = new_figure(9.6, 3)
+    panels = figure.subplots(1, 1 + len(starts), sharey=True)
+    told = [("one layer, exact", sim_shallow(signal, spread, times))]
+    told += [(f"two layers, start {i + 1}", sim_deep(signal, spread, times, start)) for i, start in enumerate(starts)]
+    for axes, (title, paths) in zip(panels, told):
+        for i, size in enumerate(signal):
+            axes.plot(times, paths[:, i], color=COLOURS[i + 1], linestyle=DASHES[i], label=f"signal {size:g}")
+        axes.axhline(1, color="#999999", linewidth=0.8)
+        axes.set(title=title, xlabel="time")
+    panels[0].set_ylabel("coordinate of the answer (1 is right)")
+    panels[0].legend()
+    return figure
+
+
+@_styled
+def plot_leads(kept: Kept):  # the matplotlib Figure
+    "A dot a seed and unseen class: steps by which a way comes before the plain prompt."
+    figure = new_figure(9, 3.6)
+    for axes, measure in zip(figure.subplots(1, 2, sharey=True), LEVELS):
+        table = lead_table(kept, measure)
+        ways = [way for way in WAYS if way != "plain"]
+        for place, way in enumerate(ways):
+            lead, colour = table["plain"] - table[way], COLOURS[_LOOKS[way][0]]
+            axes.plot(lead, place + np.linspace(-0.28, 0.28, len(lead)), _LOOKS[way][2], color=colour, alpha=0.6)
+            axes.plot([lead.mean()] * 2, [place - 0.38, place + 0.38], color=colour, linewidth=2)
+        axes.axvline(0, color="#999999", linewidth=0.8)
+        axes.set_yticks(range(len(ways)), [WAYS[way] for way in ways])
+        axes.set(xlabel="steps before the plain prompt", title=f"{LEVELS[measure]:g} of the pictures {measure}")
+    figure.axes[0].invert_yaxis()
+    return figure
