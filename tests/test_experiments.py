@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from compdiff import cli
 from compdiff.beyond.summary import ALL
+from compdiff.data import Batch, encode, save_folder
 from compdiff.experiments import read_kept
 from compdiff.paper import summary as paper
 
@@ -16,12 +18,22 @@ TINY = dict(image_size=8, widths=(8, 8, 8), steps=4, evaluations=2, first_evalua
             num_inference_steps=2)
 
 
+def noise_folder(graph, folder):
+    """A folder of pictures, for runs that read one."""
+    classes = torch.tensor(graph.index(graph.classes)).repeat(8, 1)
+    images = torch.rand(len(classes), 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    save_folder(Batch(images, classes, encode(graph, classes)), graph, folder)
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_command_does_tiny_runs_and_gives_verdicts(name, tmp_path, monkeypatch, capsys):
     one = ALL[name]
     configs = [config.changed(**TINY) for config in one.configs(True)[:1]]
     monkeypatch.setitem(ALL, name, replace(one, configs=lambda pilot: configs))
-    monkeypatch.setattr(sys, "argv", ["compdiff", "experiment", name, "--pilot", "--workers", "1", "--out", str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    for config in configs:
+        if config.folder: noise_folder(config.graph, tmp_path / config.folder)
+    monkeypatch.setattr(sys, "argv", ["compdiff", "experiment", name, "--pilot", "--workers", "1", "--out", "runs"])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     said = capsys.readouterr()
