@@ -4,21 +4,23 @@
 
 # %% auto #0
 __all__ = ['PAIRS', 'LEVELS', 'PICTURES', 'TIGHT', 'TIED', 'EXPERIMENTS', 'tied_graph', 'tied_config', 'cure_config',
-           'tied_configs', 'roles', 'dial_table', 'by_run', 'product_table']
+           'tied_configs', 'roles', 'dial_table', 'by_run', 'product_table', 'plot_phase', 'plot_dial',
+           'variable_table']
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-006
+# %% ../../nbs/beyond/01_correlated.ipynb #01-016
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from ..concepts import FAST, ConceptGraph, split
+from ..concepts import FAST, ConceptGraph, new_figure, split
 from ..emergence import Interval, climb, emergence_table, seed_interval, select
 from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
 from ..paper.multiplicative import interaction_table
+from ..plots import COLOURS, DASHES, STYLE
 from ..runs import RunConfig, preset
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-007
+# %% ../../nbs/beyond/01_correlated.ipynb #01-017
 PAIRS = (("shape", "colour"), ("shape", "size"), ("colour", "size"))
 LEVELS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98)  # correlations of the two over the training draws
 PICTURES = 6000  # of the fixed set whose weights are put right
@@ -58,14 +60,14 @@ def tied_configs(pilot: bool) -> list[RunConfig]:
     level = lambda seed: [tied_config(*pair, rho, seed) for rho in LEVELS for pair in PAIRS]
     return [config for seed in range(1 if pilot else 2) for config in [*level(seed), *(cure_config(*pair, seed=seed) for pair in PAIRS)]]
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-013
+# %% ../../nbs/beyond/01_correlated.ipynb #01-023
 def roles(graph: ConceptGraph) -> dict[str, str]:  # class -> what it is
     "Which classes agree with the tie of such a graph, and which break it."
     first, second = (graph.names.index(name) for name in graph.name.split("-")[1:3])
     say = lambda one: f"{'agrees' if one[first] == one[second] else 'breaks'}, {'trained' if one in graph.train else 'unseen'}"
     return {one: say(one) for one in graph.evaluated}
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-016
+# %% ../../nbs/beyond/01_correlated.ipynb #01-026
 def dial_table(curves: pd.DataFrame,  # of several runs, with `split`
                ) -> pd.DataFrame:  # run, seed, pair, rho, cured, class, role, final, emerged (step), width (decades)
     "What became of each class at each correlation."
@@ -90,7 +92,7 @@ def by_run(table: pd.DataFrame,  # from `dial_table`
     rows = table[(table["role"] == role) & (table["cured"] == cured)]
     return rows.pivot_table(index=["pair", "seed"], columns="rho", values=column, dropna=False)
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-018
+# %% ../../nbs/beyond/01_correlated.ipynb #01-028
 TIGHT = (0.95, 0.98)  # correlations that a claim about tied variables speaks of
 
 
@@ -154,7 +156,7 @@ _PRODUCT = ("Unseen classes that break the tie, at the evaluations where the pro
             "0.9, correlations 0.95 and 0.98. Holds: the interval over pairs and seeds of the mean difference, joint less product, lies "
             "below -0.05. Partly: below 0. Else it does not hold.")
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-019
+# %% ../../nbs/beyond/01_correlated.ipynb #01-029
 def _judge_cure(kept: Kept) -> Verdict:
     table = dial_table(kept.curves)
     gain = (by_run(table, "final", cured=True) - by_run(table, "final"))[0.98].dropna()
@@ -169,7 +171,7 @@ _CURE = ("Unseen classes that break the tie, at correlation 0.98: final accuracy
          "that without. Holds: the interval of the gain over pairs and seeds lies above 0 and the accuracy reaches 0.9. Partly: the gain "
          "alone. Else it does not hold.")
 
-# %% ../../nbs/beyond/01_correlated.ipynb #01-020
+# %% ../../nbs/beyond/01_correlated.ipynb #01-030
 _ENOUGH = 30  # of 42 runs
 TIED = Experiment("correlated", "two variables tied by degrees, every pair", tied_configs, (
     Claim("Variables that are nearly always equal in training are not composed apart.", "beyond the paper", _COMPOSITION,
@@ -181,3 +183,68 @@ TIED = Experiment("correlated", "two variables tied by degrees, every pair", tie
     Claim("Weights that undo the correlation cure it, with no new picture.", "beyond the paper", _CURE, _judge_cure, _ENOUGH)),
     ("hard", "rejected"), variables=True)
 EXPERIMENTS = (TIED,)
+
+# %% ../../nbs/beyond/01_correlated.ipynb #01-032
+def _levels(axes, which: str, rhos) -> None:
+    "Correlations as evenly spaced places on an axis."
+    axes.set(**{f"{which}ticks": range(len(rhos)), f"{which}ticklabels": [f"{rho:g}" for rho in rhos]})
+
+
+def plot_phase(curves: pd.DataFrame,  # of several runs, with `split`
+               role: str = "breaks, unseen"):  # the matplotlib Figure
+    "Accuracy of the classes of a role over steps and correlations, a panel a pair (means over classes and seeds)."
+    import matplotlib.style
+    about = dial_table(curves).query("not cured")[["run", "class", "pair", "rho", "role"]]
+    rows = select(curves).merge(about[about["role"] == role], on=["run", "class"])
+    pairs = [f"{first} and {second}" for first, second in PAIRS]
+    with matplotlib.style.context(["default", STYLE]):
+        figure = new_figure(9.6, 3.2)
+        for axes, pair in zip(figure.subplots(1, len(pairs), sharey=True), pairs):
+            grid = rows[rows["pair"] == pair].pivot_table(index="rho", columns="step", values="value")
+            shown = axes.imshow(grid.reindex(LEVELS), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
+            axes.grid(False)
+            axes.set_title(f"{pair} tied", fontsize=9.5)
+            places = range(0, len(grid.columns), 6)
+            axes.set(xticks=places, xticklabels=[grid.columns[i] for i in places], xlabel="optimisation step")
+            _levels(axes, "y", LEVELS)
+        figure.axes[0].set_ylabel("correlation in training")
+        figure.colorbar(shown, ax=figure.axes, label="share of pictures right")
+    return figure
+
+
+_LOOKS = {"agrees, unseen": ("unseen, agrees with the tie", 0), "breaks, trained": ("trained, breaks it", 4),
+          "breaks, unseen": ("unseen, breaks it", 2)}
+
+
+def plot_dial(curves: pd.DataFrame,  # of several runs, with `split`
+              ):  # the matplotlib Figure
+    "Final accuracy against the correlation, a panel a pair; dots are classes and seeds, crosses those with weights put right."
+    import matplotlib.style
+    table = dial_table(curves)
+    with matplotlib.style.context(["default", STYLE]):
+        figure = new_figure(9.6, 3.6)
+        for axes, pair in zip(figure.subplots(1, len(PAIRS), sharey=True), (f"{first} and {second}" for first, second in PAIRS)):
+            for role, (name, i) in _LOOKS.items():
+                some = table[(table["pair"] == pair) & (table["role"] == role)].assign(place=lambda t: t["rho"].map(LEVELS.index))
+                dial, cured = some[~some["cured"]], some[some["cured"]]
+                mean = dial.groupby("place")["final"].mean()
+                axes.plot(mean.index, mean, color=COLOURS[i], linestyle=DASHES[i], label=name)
+                axes.plot(dial["place"], dial["final"], ".", color=COLOURS[i], alpha=0.5, markersize=7)
+                if role == "breaks, unseen":
+                    axes.plot(cured["place"] + 0.15, cured["final"], "x", color="black", label="the same, weights put right")
+            axes.set_title(f"{pair} tied", fontsize=9.5)
+            axes.set(xlabel="correlation in training", ylim=(-0.04, 1.04))
+            _levels(axes, "x", LEVELS)
+        figure.axes[0].set_ylabel("share of pictures right in all variables")
+        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=8.5)
+    return figure
+
+
+def variable_table(curves: pd.DataFrame,  # of several runs, with `split`
+                   ) -> pd.DataFrame:  # rows pair and rho; a column a variable, and `fits no class`
+    "Which variable gives way: final accuracies in the unseen classes that break the tie."
+    about = dial_table(curves).query("not cured and role == 'breaks, unseen'")[["run", "class", "pair", "rho"]]
+    last = curves[(curves["step"] == curves["step"].max()) & (curves["probe"] == "cnn")].merge(about, on=["run", "class"])
+    names = last["variable"].where(last["measure"] == "hard", "fits no class")
+    kept = (last["measure"] == "rejected") | ((last["measure"] == "hard") & (last["variable"] != "joint"))
+    return last[kept].assign(name=names[kept]).pivot_table(index=["pair", "rho"], columns="name", values="value")
