@@ -7,7 +7,7 @@ __all__ = ['LOOPED', 'LOOP', 'STROKE', 'SLANT', 'TINT', 'GRAPH', 'REACHED', 'DIG
            'outer', 'read_digits', 'label_digits', 'look_alikes', 'write_digits', 'digit_graph', 'digit_config',
            'digit_configs', 'probe_table', 'keep_all']
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-019
+# %% ../../nbs/beyond/02_digits.ipynb #02-021
 import json
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ from ..paper.multiplicative import interaction_table, last_variable
 from ..paper.order import pair_order
 from ..runs import RunConfig, preset, whole
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-021
+# %% ../../nbs/beyond/02_digits.ipynb #02-023
 def stroke_width(pictures: np.ndarray,  # (N, 28, 28) in [0, 1], light on black
                  ) -> np.ndarray:  # pixels (N,)
     "Twice the ink over the length of its boundary."
@@ -49,7 +49,7 @@ def outer(values: np.ndarray,  # (N,)
     low, high = np.quantile(values, (share, 1 - share))
     return np.select([values <= low, values >= high], [0, 1], -1)
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-025
+# %% ../../nbs/beyond/02_digits.ipynb #02-027
 LOOPED = (0, 6, 8, 9)
 
 
@@ -88,7 +88,7 @@ def label_digits(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
     table["colour_value"] = [" ".join(f"{x:.3f}" for x in row) for row in own.clip(0, 1)]
     return table.assign(stroke_value=measured["stroke"].round(3), slant_value=measured["slant"].round(3))
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-028
+# %% ../../nbs/beyond/02_digits.ipynb #02-030
 def look_alikes(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
                 classes: np.ndarray,  # anything that tells classes apart (N,)
                 below: float = 0.1,  # root mean squared difference of pixels
@@ -137,7 +137,7 @@ def _card(pictures: np.ndarray, table: pd.DataFrame) -> str:
               for a, b, far in pairs[:5]]
     return "\n".join([*lines, "MNIST by LeCun, Cortes and Burges (CC BY-SA 3.0)"])
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-034
+# %% ../../nbs/beyond/02_digits.ipynb #02-036
 LOOP = ConceptVariable("loop", ("none", "loop"))
 STROKE = ConceptVariable("stroke", ("thick", "thin"), ((2.5,), (1.58,)), 0.4)
 SLANT = ConceptVariable("slant", ("right", "left"), ((0.41,), (-0.13,)), 0.2)
@@ -170,7 +170,7 @@ def digit_configs(pilot: bool) -> list[RunConfig]:
     "Loop, stroke and slant, four seeds."
     return [digit_config(seed=seed) for seed in range(1 if pilot else 4)]
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-037
+# %% ../../nbs/beyond/02_digits.ipynb #02-039
 REACHED = 0.7  # accuracy at which a class counts as learnt
 
 
@@ -227,7 +227,7 @@ _PRODUCT = ("As in the paper's case: over all evaluations of unseen classes at w
             "interval of the mean difference over seeds lies within 0.05 of zero. Does not hold: it lies beyond 0.05 on one side. "
             "Partly: between.")
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-038
+# %% ../../nbs/beyond/02_digits.ipynb #02-040
 DIGITS = Experiment("digits", "handwritten digits by loop, stroke and slant, 4 seeds", digit_configs, (
     Claim("Classes of real pictures that were never trained on are composed.", "beyond the paper", _COMPOSED, _judge_composed, 3),
     Claim("They are learnt in the order of their concept distance.", "Figs. 4 and 5", _ORDER, _judge_order, 3),
@@ -236,7 +236,7 @@ DIGITS = Experiment("digits", "handwritten digits by loop, stroke and slant, 4 s
     ("hard", "rejected"), variables=True)
 EXPERIMENTS = (DIGITS,)
 
-# %% ../../nbs/beyond/02_digits.ipynb #02-040
+# %% ../../nbs/beyond/02_digits.ipynb #02-042
 def probe_table(data,  # FolderData
                 root: str | Path = "runs",  # folder of runs, with their probes
                 ) -> pd.DataFrame:  # probe, variable (or joint), accuracy, n
