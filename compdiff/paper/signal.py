@@ -7,7 +7,7 @@ __all__ = ['LEVELS', 'USUAL', 'READABLE', 'FACTORS', 'SIGNAL', 'PROMPTING', 'EXP
            'prompting_configs', 'concept_signal', 'readable_table', 'signal_table', 'varied', 'exponent_table',
            'pairs_table', 'unseen_table', 'half_way', 'prompt_table', 'gains', 'plot_signal', 'plot_prompts']
 
-# %% ../../nbs/paper/06_signal.ipynb #06-007
+# %% ../../nbs/paper/06_signal.ipynb #06-022
 from dataclasses import replace
 from functools import wraps
 from itertools import combinations
@@ -21,7 +21,7 @@ from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
 from ..plots import COLOURS, DASHES, STYLE
 from ..runs import RunConfig, RunFolder, preset
 
-# %% ../../nbs/paper/06_signal.ipynb #06-008
+# %% ../../nbs/paper/06_signal.ipynb #06-023
 LEVELS = {"colour": (0.6, 0.42, 0.3, 0.21, 0.15),  # between the means of red and blue, in the red and the blue channel
           "size": (0.28, 0.2, 0.14, 0.1, 0.07)}  # between large and small, in half pictures
 USUAL = {"colour": 0.6, "size": 0.2}  # the preset's
@@ -54,7 +54,7 @@ def prompting_configs(pilot: bool) -> list[RunConfig]:
     "The main split with the weights of every evaluation kept."
     return [preset("fast", graph="H32-train1", seed=seed, keep_checkpoints=True, **EVALUATED) for seed in range(1 if pilot else 6)]
 
-# %% ../../nbs/paper/06_signal.ipynb #06-013
+# %% ../../nbs/paper/06_signal.ipynb #06-028
 def concept_signal(data,  # a RenderedData
                    count: int = 512,  # pairs of pictures
                    ) -> dict[str, float]:  # by variable, in units of a channel's range [0, 1]
@@ -71,7 +71,7 @@ def concept_signal(data,  # a RenderedData
         found[name] = (pair[0] - pair[1]).square().mean().sqrt().item()
     return found
 
-# %% ../../nbs/paper/06_signal.ipynb #06-016
+# %% ../../nbs/paper/06_signal.ipynb #06-031
 READABLE = 0.95  # held-out accuracy below which a variable is not judged
 
 
@@ -105,7 +105,7 @@ def varied(table: pd.DataFrame,  # from `signal_table` or `unseen_table`
     other = next(name for name in LEVELS if name != variable)
     return table[table[other] == USUAL[other]]
 
-# %% ../../nbs/paper/06_signal.ipynb #06-019
+# %% ../../nbs/paper/06_signal.ipynb #06-034
 def exponent_table(table: pd.DataFrame,  # from `signal_table`
                    ) -> pd.DataFrame:  # a row a seed and varied variable: `exponent` of its step in its signal, `levels` that it rests on
     "How the step of emergence falls with the signal: a line through logarithms, over the levels that the probe can read."
@@ -140,9 +140,10 @@ def unseen_table(curves: pd.DataFrame,  # of several runs, with `split`
     levels = pd.DataFrame([_SETTINGS[name] for name in table["split"]])
     return pd.concat([table, levels], axis=1).assign(step=np.exp(table["log"])).drop(columns="log")
 
-# %% ../../nbs/paper/06_signal.ipynb #06-022
+# %% ../../nbs/paper/06_signal.ipynb #06-037
 FACTORS = (1.36, 2.0)  # the first is the authors' `test_size`: (2.15 - 1.4) / (2.15 - 1.6)
 _PROMPTS = [("none", 1.0), *((name, factor) for name in ("shape", "colour", "size", "all") for factor in FACTORS)]
+_IN_THE_END = [("none", 1.0), ("colour", 2.0), ("size", 1.36), ("all", 2.0)]
 
 
 def half_way(folder: RunFolder) -> int:
@@ -154,7 +155,7 @@ def half_way(folder: RunFolder) -> int:
 
 
 def prompt_table(folder: RunFolder,  # a run that kept its checkpoints
-                 count: int = 32,  # pictures of a class and prompt
+                 count: int = 16,  # pictures of a class and prompt
                  ) -> pd.DataFrame:  # a row a moment, unseen class and prompt: accuracy a variable and `joint`
     "Plain prompts and over-prompts of the unseen classes, half-way and in the end."
     import torch
@@ -167,13 +168,13 @@ def prompt_table(folder: RunFolder,  # a run that kept its checkpoints
     config, graph, diffusion = folder.config, folder.config.graph, make_diffusion(folder.config)
     probe, network = make_probes(make_data(config), folder.path.parent / "probes")["cnn"], make_network(config)
     rows, shape = [], (count, 3, config.image_size, config.image_size)
-    for moment, step in (("half-way", half_way(folder)), ("end", config.steps)):
+    for moment, step, prompts in (("half-way", half_way(folder), _PROMPTS), ("end", config.steps, _IN_THE_END)):
         network.load_state_dict(load_file(folder.checkpoint_path(step)))
         pipe = ConceptPipeline(network.eval(), diffusion.scheduler(config.sampler), graph, diffusion, config.condition)
         pipe.set_progress_bar_config(disable=True)
         for one in (one for one in graph.evaluated if graph.distance_to_train(one)):
             noise = torch.randn(shape, generator=generator(config.seed, f"prompting {one}"))
-            for prompted, factor in _PROMPTS:
+            for prompted, factor in prompts:
                 push = dict.fromkeys(graph.names if prompted == "all" else () if prompted == "none" else (prompted,), factor)
                 images = pipe([one] * count, extrapolate=push, latents=noise, num_inference_steps=config.num_inference_steps,
                               image_size=config.image_size, output_type="pt").images
@@ -182,7 +183,7 @@ def prompt_table(folder: RunFolder,  # a run that kept its checkpoints
                              **dict(zip(graph.names, right.mean(0).tolist())), "joint": right.prod(1).mean().item()})
     return pd.DataFrame(rows)
 
-# %% ../../nbs/paper/06_signal.ipynb #06-025
+# %% ../../nbs/paper/06_signal.ipynb #06-040
 _SEEDS, _NONE = 3, Interval(np.nan, np.nan, np.nan)
 
 
@@ -205,7 +206,7 @@ def _judge_sooner(kept: Kept) -> Verdict:
     each = {name: table[table["variable"] == name].set_index("seed")["exponent"] for name in LEVELS}
     bounds = {name: _over_seeds(values) for name, values in each.items()}
     both = pd.concat(each, axis=1).dropna().mean(axis=1)
-    said = "; ".join(f"{name} {one.value:.2f} ({one.low:.2f} to {one.high:.2f})" for name, one in bounds.items())
+    said = "; ".join(f"{name} {Verdict('open', one, '', 0, '').size}" for name, one in bounds.items())
     return _verdict(all(one.high < -0.25 for one in bounds.values()), any(one.high < 0 for one in bounds.values()), _over_seeds(both),
                     "exponent of the step in the signal, mean of colour and size", len(both), f"{said}.")
 
@@ -232,9 +233,9 @@ def gains(prompts: pd.DataFrame,  # from `prompt_table`, with `seed`
     return mean(some[(some["prompted"] == prompted) & np.isclose(some["factor"], factor)]) - mean(some[some["prompted"] == "none"])
 
 
-_SOON = ("At the last evaluation at which the unseen classes are right in less than half of their pictures: accuracy of the three blue ones "
-         "with their colour pushed to twice its distance from the middle, minus that with plain prompts. Holds: the interval of the mean "
-         "gain over seeds lies above 0.1. Partly: above 0.")
+_SOON = ("At the last evaluation at which the unseen classes are right in less than half of their pictures: accuracy of the three blue "
+         "ones with their colour pushed to twice its distance from the middle, minus that with plain prompts. Holds: the interval of the "
+         "mean gain over seeds lies above 0.1. Partly: above 0.")
 
 
 def _judge_soon(kept: Kept) -> Verdict:
@@ -259,7 +260,7 @@ def _judge_test_size(kept: Kept) -> Verdict:
     return _verdict(within(0.05), within(0.2), effect, "gain in accuracy by the authors' test_size, in the end", len(gain),
                     f"Half-way: {gains(prompts, 'half-way', 'size', 1.36, small).mean():+.2f}.")
 
-# %% ../../nbs/paper/06_signal.ipynb #06-026
+# %% ../../nbs/paper/06_signal.ipynb #06-041
 SIGNAL = Experiment("signal", "colours and sizes that differ more or less; five levels each, 3 seeds", signal_configs, (
     Claim("The more a concept shows in the pictures, the sooner it is learnt.", "2406.19370", _SOONER, _judge_sooner),
     Claim("Of two concepts, the one that shows more is learnt first.", "2406.19370", _FIRST, _judge_first)),
@@ -270,7 +271,7 @@ PROMPTING = Experiment("prompting", "prompts beyond the class means, half-way an
           _judge_test_size)), tables={"prompts": prompt_table})
 EXPERIMENTS = (SIGNAL, PROMPTING)
 
-# %% ../../nbs/paper/06_signal.ipynb #06-029
+# %% ../../nbs/paper/06_signal.ipynb #06-044
 def _styled(draw):
     @wraps(draw)
     def inner(*arguments, **named):
@@ -302,16 +303,17 @@ def plot_signal(kept: Kept):  # of SIGNAL; the matplotlib Figure
         axes.set_xticks(look["signal"], [f"{value:.3f}" for value in look["signal"]])
         axes.set_yticks([8, 16, 32, 64, 160], ["8", "16", "32", "64", "160, or never"])
         axes.minorticks_off()
-        axes.set_title(f"{variable} varied ({mine['seed'].nunique()} seeds)", fontsize=9.5)
+        seeds = mine["seed"].nunique()
+        axes.set_title(f"{variable} varied ({seeds} seed{'s' * (seeds > 1)})", fontsize=9.5)
     figure.axes[0].set_ylabel("step of emergence")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8.5)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=8.5)
     return figure
 
 
 @_styled
 def plot_prompts(prompts: pd.DataFrame):  # from `prompt_table`, with `seed`; the matplotlib Figure
     "Accuracy of each unseen class by prompt, half-way and in the end: dots are seeds, bars their means."
-    classes = list(dict.fromkeys(prompts["class"]))
+    classes = sorted(set(prompts["class"]))
     figure = new_figure(9.6, 4.6)
     for row, moment in zip(figure.subplots(2, len(classes), sharex=True, sharey=True), ("half-way", "end")):
         for axes, one in zip(row, classes):
@@ -320,7 +322,7 @@ def plot_prompts(prompts: pd.DataFrame):  # from `prompt_table`, with `seed`; th
                 values = some[(some["prompted"] == name) & np.isclose(some["factor"], factor)]["joint"]
                 colour = COLOURS[0 if name == "none" else 2 if name == "all" else _LINES[name][0]]
                 axes.plot(values, k + np.linspace(-0.2, 0.2, len(values)), ".", color=colour, alpha=0.6)
-                axes.plot([values.mean()] * 2, [k - 0.35, k + 0.35], color=colour)
+                if len(values): axes.plot([values.mean()] * 2, [k - 0.35, k + 0.35], color=colour)
             axes.set_title(f"{one}, {moment}", fontsize=9.5)
             axes.set(xlim=(-0.05, 1.05), ylim=(len(_PROMPTS) - 0.4, -0.6))
         row[0].set_yticks(range(len(_PROMPTS)), ["plain" if name == "none" else f"{name}, {factor:g}" for name, factor in _PROMPTS])
