@@ -7,11 +7,12 @@ __all__ = ['PAGES', 'EXPERIMENTS', 'by_name', 'summary']
 
 # %% ../../nbs/paper/summary.ipynb #summary-002
 from ..experiments import Experiment, Text, verdict_table
-from . import finetuning, frequency, multiplicative, order
+from . import conditions, finetuning, frequency, multiplicative, order, signal
 
 # %% ../../nbs/paper/summary.ipynb #summary-004
 PAGES = ((order, "01_order.ipynb"), (multiplicative, "02_multiplicative.ipynb"),  # experiments, and the page with their figures
-         (frequency, "03_frequency.ipynb"), (finetuning, "04_finetuning.ipynb"))
+         (frequency, "03_frequency.ipynb"), (finetuning, "04_finetuning.ipynb"), (conditions, "05_conditions.ipynb"),
+         (signal, "06_signal.ipynb"))
 
 
 def by_name(pages,  # modules with EXPERIMENTS, each with its page
