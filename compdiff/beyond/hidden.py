@@ -501,7 +501,7 @@ def plot_ways(kept: Kept):  # the matplotlib Figure
             if measure == "right": axes.set_title(one)
         row[0].set_ylabel(f"share of pictures {measure}")
     figure.supxlabel("optimisation step", fontsize=9.5)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 
@@ -519,8 +519,8 @@ def plot_space(space: pd.DataFrame):  # from `space_table`, with `run` and `seed
                       linewidth=1.6 if i else 1, label=one if i else "training classes" if one == "000" else None)
             if i and one in turns.dropna():
                 axes.plot(*path.iloc[np.searchsorted(path.index, turns[one])][[x, y]], "*", color=COLOURS[i], markersize=11)
-        axes.set(xlabel=f"{x} coordinate", ylabel=f"{y} coordinate", xlim=(-0.25, 1.2), ylim=(-0.25, 1.2))
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+        axes.set(xlabel=f"{x} coordinate", ylabel=f"{y} coordinate", xlim=(-0.6, 1.4) if x == "shape" else (-0.3, 1.2), ylim=(-0.3, 1.2))
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 
 

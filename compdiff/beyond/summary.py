@@ -6,7 +6,7 @@
 __all__ = ['PAGES', 'EXPERIMENTS', 'ALL', 'experiment']
 
 # %% ../../nbs/beyond/summary.ipynb #summary-002
-from . import correlated, digits, prediction
+from . import correlated, digits, hidden, inside, prediction
 from ..concepts import did_you_mean
 from ..experiments import Experiment
 from ..paper import summary as paper
@@ -15,6 +15,8 @@ from ..paper import summary as paper
 PAGES = (  # experiments, and the page with their figures
     (correlated, "01_correlated.ipynb"),
     (digits, "02_digits.ipynb"),
+    (hidden, "03_hidden.ipynb"),
+    (inside, "04_inside.ipynb"),
     (prediction, "05_prediction.ipynb"),
 )
 EXPERIMENTS: dict[str, Experiment] = paper.by_name(PAGES)
