@@ -27,7 +27,7 @@ from ..probe import judge
 from ..runs import RunConfig, RunFolder
 from ..train import make_data, make_diffusion, make_probes
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-009
+# %% ../../nbs/beyond/04_inside.ipynb #04-018
 PLACES = ("down1", "down2", "mid", "up1", "up2")
 
 
@@ -75,7 +75,7 @@ def noise_of(config: RunConfig, one: str, count: int) -> Tensor:
     shape = (max(count, config.images_per_class), 3, config.image_size, config.image_size)
     return torch.randn(shape, generator=generator(config.seed, f"evaluation {one}"))[:count]
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-012
+# %% ../../nbs/beyond/04_inside.ipynb #04-021
 def linear_reading(features: Tensor,  # to fit (N, C)
                    labels: Tensor,  # bool (N,), with both values
                    others: Tensor,  # to read (M, C)
@@ -89,9 +89,9 @@ def linear_reading(features: Tensor,  # to fit (N, C)
     gram = x.T @ (weights * x) + ridge * torch.eye(x.shape[1])
     return ((others - mean) / spread @ torch.linalg.solve(gram, x.T @ (weights * signs)))[:, 0] > 0
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-015
+# %% ../../nbs/beyond/04_inside.ipynb #04-024
 LOOKS = (16, 32, 48, 64, 96, 160)  # evaluations whose readings are taken
-FEW = (48, 96, 160)  # of them, those in which is swapped and added
+FEW = (48, 96, 160)  # of them, those in which is swapped
 _COUNT = 12  # pictures a class
 _LEVELS = (0.95, 0.8, 0.6, 0.4, 0.2)  # noise of seen pictures
 
@@ -157,7 +157,7 @@ def readable_table(folder: RunFolder,  # of a run that kept its checkpoints
                   "value": right[i, v].item()} for i in unseen for v, name in enumerate(config.graph.names)]
     return pd.DataFrame(rows)
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-017
+# %% ../../nbs/beyond/04_inside.ipynb #04-026
 WINDOWS = {"all": (0, 1), "first": (0, 0.25), "second": (0.25, 0.5), "third": (0.5, 0.75), "last": (0.75, 1)}  # shares of sampling
 _SWAPS = 6  # pictures a variable
 
@@ -191,7 +191,7 @@ def swapped_table(folder: RunFolder,  # of a run that kept its checkpoints
                 rows += [{"step": step, "place": at, "window": window, **row} for row in _changed(probe, config, images, others)]
     return pd.DataFrame(rows)
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-019
+# %% ../../nbs/beyond/04_inside.ipynb #04-028
 _VECTORS = 8  # pictures a class
 
 
@@ -236,19 +236,17 @@ def _effects(pipe, config, means, classes, noise, probe):
 
 @threads(1)
 def sums_table(folder: RunFolder,  # of a run that kept its checkpoints
-               ) -> pd.DataFrame:  # a row an evaluation, combination, place and measure
-    "Whether concept vectors add up, in length and in effect."
-    config, rows = folder.config, []
+               ) -> pd.DataFrame:  # a row a combination, place and measure
+    "Whether concept vectors add up in the end, in length and in effect."
+    config = folder.config
     probe, classes = make_probes(make_data(config), folder.path.parent / "probes")["cnn"], sorted(config.graph.evaluated)
     noise = noise_of(config, classes[0], _VECTORS)
-    for step in _looks(folder, FEW):
-        pipe = pipeline_of(network_at(folder, step), config)
-        means = _means(pipe, config, classes, noise)
-        found = [*_sums(means, classes, config.graph.names), *_effects(pipe, config, means, classes, noise, probe)]
-        rows += [{"step": step, **row} for row in found]
-    return pd.DataFrame(rows)
+    pipe = pipeline_of(network_at(folder, config.steps), config)
+    means = _means(pipe, config, classes, noise)
+    found = [*_sums(means, classes, config.graph.names), *_effects(pipe, config, means, classes, noise, probe)]
+    return pd.DataFrame(found).assign(step=config.steps)
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-021
+# %% ../../nbs/beyond/04_inside.ipynb #04-030
 def wanted_ones(table: pd.DataFrame) -> pd.DataFrame:  # from `readable_table`, with `run` and `seed`
     "The rows of unseen classes and variables that must be 1: values that a red circle does not have."
     names = list(dict.fromkeys(table["variable"]))
@@ -280,7 +278,7 @@ _BEGIN = ("At the end of training, the embedding swapped in the first quarter of
           "changes, mean over the three. Holds: interval above 0.8. Partly: above 0.5.")
 _ADD = ("At the end of training and the place up1: length of a combination's vector minus the sum of its parts, as a share of the vector, "
         "mean over the four combinations. Holds: interval below 0.25. Partly: below 0.5.")
-_EFFECT = ("At the end of training, vectors of two or three variables added to the prompt for a red circle, at the one place and strength that "
+_EFFECT = ("At the end of training, vectors of two or three variables added to the prompt for a red circle, at the place and strength that "
            "is best over all seeds: share right. Holds: interval above 0.8. Partly: above 0.5.")
 
 
@@ -356,7 +354,7 @@ INSIDE = Experiment("inside", "readings, swaps and concept vectors in the main s
     tables={"readable": readable_table, "swapped": swapped_table, "sums": sums_table})
 EXPERIMENTS = (INSIDE,)
 
-# %% ../../nbs/beyond/04_inside.ipynb #04-024
+# %% ../../nbs/beyond/04_inside.ipynb #04-033
 def _styled(draw):
     @wraps(draw)
     def inner(*arguments, **named):
