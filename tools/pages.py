@@ -15,7 +15,7 @@ NBS = reference.ROOT / "nbs"
 SECTIONS = {  # in reading order: section of the sidebar -> its pages, where a pattern takes those that none before it took
     "The package, chapter by chapter": ["[0-9]*.ipynb"],
     "The paper, figure by figure": ["paper/summary.ipynb", "paper/*.ipynb"],
-    "Beyond the paper": ["beyond/*.ipynb"],
+    "Beyond the paper": ["beyond/summary.ipynb", "beyond/*.ipynb"],
     "Tutorials": [f"tutorials/{name}.ipynb" for name in (
         "fast_preset", "few_steps", "your_concepts", "your_pictures", "your_model", "many_runs", "reading_curves", "course", "*")],
     "Reference": ["reference/index.qmd", *(f"reference/{module.name}.qmd" for module in reference.modules())],

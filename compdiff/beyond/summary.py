@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['PAGES', 'EXPERIMENTS', 'ALL', 'experiment']
 
-# %% ../../nbs/beyond/summary.ipynb #summary-002
+# %% ../../nbs/beyond/summary.ipynb #summary-008
 from . import correlated, digits, hidden, inside, prediction
 from ..concepts import did_you_mean
 from ..experiments import Experiment
 from ..paper import summary as paper
 
-# %% ../../nbs/beyond/summary.ipynb #summary-004
+# %% ../../nbs/beyond/summary.ipynb #summary-009
 PAGES = (  # experiments, and the page with their figures
     (correlated, "01_correlated.ipynb"),
     (digits, "02_digits.ipynb"),

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['PAGES', 'EXPERIMENTS', 'by_name', 'summary']
 
-# %% ../../nbs/paper/summary.ipynb #summary-002
-from ..experiments import Experiment, Text, verdict_table
+# %% ../../nbs/paper/summary.ipynb #summary-008
+from ..experiments import OUTCOMES, Experiment, Text, verdict_table
 from . import conditions, finetuning, frequency, multiplicative, order, signal
 
-# %% ../../nbs/paper/summary.ipynb #summary-004
+# %% ../../nbs/paper/summary.ipynb #summary-009
 PAGES = ((order, "01_order.ipynb"), (multiplicative, "02_multiplicative.ipynb"),  # experiments, and the page with their figures
          (frequency, "03_frequency.ipynb"), (finetuning, "04_finetuning.ipynb"), (conditions, "05_conditions.ipynb"),
          (signal, "06_signal.ipynb"))
@@ -28,9 +28,12 @@ def summary(pages,  # modules with EXPERIMENTS, each with its page
     page_of = {one.name: page for module, page in pages for one in module.EXPERIMENTS}
     table = verdict_table(by_name(pages).values(), folder)
     link = lambda row: f"[{row['experiment']}]({page_of[row['experiment']]})"
-    rows = [f"| {row['claim']} | {row['from']} | **{row['verdict']}** | {row['effect']}: {row['size (95 % interval)']} | {row['runs']} "
-            f"| {link(row)} |" for _, row in table.iterrows()]
-    return Text("\n".join(["| claim | from | verdict | effect, with its 95 % interval over runs | runs | figure |",
+    effect = lambda row: f"{row['effect']}: {row['size (95 % interval)']}" if row["size (95 % interval)"] else ""
+    rows = [f"| {row['claim']} | {row['from']} | **{row['verdict']}** | {effect(row)} | {row['runs']} | {link(row)} |"
+            for _, row in table.iterrows()]
+    counts = ", ".join(f"{one} {(table['verdict'] == one).sum()}" for one in OUTCOMES)
+    return Text("\n".join([f"Of {len(table)} claims: {counts}.", "",
+                            "| claim | from | verdict | effect, with its 95 % interval over runs | runs | figure |",
                             "| --- | --- | --- | --- | --- | --- |", *rows]))
 
 
