@@ -29,7 +29,7 @@ from .emergence import check_curves
 from .plots import plot_emergence
 from .runs import RunFolder, whole
 
-# %% ../nbs/12_stepper.ipynb #12-007
+# %% ../nbs/12_stepper.ipynb #12-009
 @dataclass(frozen=True)
 class _Source:
     "What a document takes from one run."
@@ -72,7 +72,7 @@ def _sources(runs, graph: ConceptGraph | None) -> list[_Source]:
     found = [_of_table(one, graph) if isinstance(one, pd.DataFrame) else [_of_folder(one)] for one in runs]
     return [source for sources in found for source in sources]
 
-# %% ../nbs/12_stepper.ipynb #12-008
+# %% ../nbs/12_stepper.ipynb #12-010
 def _graph_part(graph: ConceptGraph) -> dict:
     "Nodes with their places in the unit square, and the edges between them; bent ones pass another node."
     places = np.array(list(_layout(graph).values()), float)
@@ -115,7 +115,7 @@ def _curves_part(source: _Source, probe: str) -> dict:
     return {"steps": steps, **per_step, "n": [[int(counts.get((one, step), 0)) for step in steps] for one in graph.evaluated],
             **{measure: [of_class(measure, one) for one in graph.evaluated] for measure in ("hard", "prob")}}
 
-# %% ../nbs/12_stepper.ipynb #12-010
+# %% ../nbs/12_stepper.ipynb #12-012
 _MEGAPIXELS = 6.1  # of samples in a document: 60 evaluations x 8 classes x 16 pictures of 28 x 28 and a little more
 _TALLEST = 16383  # pixels that a side of a WebP picture can have
 
@@ -175,7 +175,7 @@ def _note(source: _Source, steps: list[int], found: dict) -> str:
         elif some: notes.append(f"{what} at step {', '.join(map(str, some[:6]))}{f' and {len(some) - 6} more' * (len(some) > 6)}")
     return "; ".join(notes)
 
-# %% ../nbs/12_stepper.ipynb #12-011
+# %% ../nbs/12_stepper.ipynb #12-013
 def _check_graphs(sources: list[_Source]) -> ConceptGraph:
     "The graph that all runs share; weights and the values' means may differ."
     meaning = lambda graph: ([(v.name, v.values) for v in graph.variables], set(graph.train), graph.evaluated)
@@ -221,7 +221,7 @@ def document(runs,  # a run folder, its path, or a table of curves; a list of th
     return {"version": 1, "graph": _graph_part(graph), "classes": list(graph.evaluated),
             "groups": [{"name": name, "runs": [part(source) for source in group]} for name, group in groups.items()]}
 
-# %% ../nbs/12_stepper.ipynb #12-019
+# %% ../nbs/12_stepper.ipynb #12-021
 _STATIC = files("compdiff") / "static"
 _SCRIPT, _STYLE, _HOST = ((_STATIC / name).read_text(encoding="utf-8") for name in ("stepper.js", "stepper.css", "host.js"))
 _CHOICES = {"measure": ("hard", "prob"), "curve": ("product", "additive", "both"), "axis": ("log", "linear"), "speed": (1, 2, 4, 8, 16)}
@@ -270,7 +270,7 @@ def _begin(content: dict, state: dict) -> dict:
         if complaint: raise ValueError(complaint)
     return opening | state
 
-# %% ../nbs/12_stepper.ipynb #12-020
+# %% ../nbs/12_stepper.ipynb #12-022
 def _poster(content: dict) -> str:
     "What readers see where no script runs: the curves, still."
     first = [run for run in content["groups"][0]["runs"] if run["steps"]]
@@ -300,7 +300,7 @@ def stepper_html(runs, graph: ConceptGraph | None = None, probe: str = "cnn", **
     content = document(runs, graph, probe)
     return _fragment(content, _begin(content, state))
 
-# %% ../nbs/12_stepper.ipynb #12-028
+# %% ../nbs/12_stepper.ipynb #12-030
 _PAGE = ("body{margin:0 auto;max-width:86rem;background:#fff;color:#1d1f21;font:16px system-ui,sans-serif}"
          "h1{font-size:1.1rem;margin:1rem 16px 0}"
          "@media(prefers-color-scheme:dark){body{background:#17181a;color:#e8e8e6}}")
@@ -317,7 +317,7 @@ def write_html(path: str | Path, runs, graph: ConceptGraph | None = None, probe:
     with whole(Path(path)) as beside: beside.write_text(page, encoding="utf-8")
     return Path(path)
 
-# %% ../nbs/12_stepper.ipynb #12-031
+# %% ../nbs/12_stepper.ipynb #12-033
 class Stepper(anywidget.AnyWidget):
     "A training run to step through; made by `stepper`."
     _esm, _css = _SCRIPT, _STYLE
@@ -355,7 +355,7 @@ def stepper(runs,  # a run folder, its path, or a table of curves; a list of the
     content = document(runs, graph, probe)
     return Stepper(data=content, **_begin(content, state))
 
-# %% ../nbs/12_stepper.ipynb #12-038
+# %% ../nbs/12_stepper.ipynb #12-040
 def _stamp(folder: RunFolder) -> tuple:
     "What changes when a run has written something."
     written = [folder.path / "run.json", folder.path / "curves.csv", *sorted((folder.path / "samples").glob("step_*.png"))]

@@ -17,7 +17,7 @@ SECTIONS = {  # in reading order: section of the sidebar -> its pages, where a p
     "The paper, figure by figure": ["paper/summary.ipynb", "paper/*.ipynb"],
     "Beyond the paper": ["beyond/summary.ipynb", "beyond/*.ipynb"],
     "Tutorials": [f"tutorials/{name}.ipynb" for name in (
-        "fast_preset", "few_steps", "your_concepts", "your_pictures", "your_model", "many_runs", "reading_curves", "course", "*")],
+        "tour", "fast_preset", "few_steps", "your_concepts", "your_pictures", "your_model", "many_runs", "reading_curves", "course", "*")],
     "Reference": ["reference/index.qmd", *(f"reference/{module.name}.qmd" for module in reference.modules())],
 }
 LONG = 30  # lines; a longer definition starts folded

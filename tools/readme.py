@@ -31,6 +31,8 @@ def shown(output: dict, name: str, alt: str) -> str:
     if "image/png" in data:
         return picture("".join(data["image/png"]), name, alt)
     text = "".join(output.get("text") or data.get("text/plain", []))
+    if text.startswith("<IPython"):  # what only a page can show
+        return ""
     return "\n".join(f"    {line}".rstrip() for line in text.splitlines())
 
 

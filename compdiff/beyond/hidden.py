@@ -500,7 +500,7 @@ def plot_ways(kept: Kept):  # the matplotlib Figure
             axes.axhline(LEVELS[measure], color="#999999", linewidth=0.8)
             if measure == "right": axes.set_title(one)
         row[0].set_ylabel(f"share of pictures {measure}")
-    figure.supxlabel("optimisation step", fontsize=9.5)
+    for axes in grid[1]: axes.set_xlabel("optimisation step")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
 

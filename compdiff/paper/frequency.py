@@ -212,8 +212,8 @@ def _judge_critical(kept: Kept) -> Verdict:
     log, _ = _over_seeds(_all_cuts(table)[lambda t: t["critical"] > 0].assign(log=lambda t: np.log(t["critical"])), "log")
     above = table.groupby("cut")["low"].min() > 0
     ranges = [f"{cut} between {part['low'].min()} and {part['high'].max()}" for cut, part in table.groupby("cut", sort=False)]
-    return _verdict(above.all() and len(above) == len(CUTS), above.any(), Interval(*np.exp(log)), "critical count, where there is one", seeds,
-                    f"Over seeds and unseen classes: {'; '.join(ranges) or 'no runs yet'}.")
+    return _verdict(above.all() and len(above) == len(CUTS), above.any(), Interval(*np.exp(log)), "critical count, where there is one",
+                    seeds, f"Over seeds and unseen classes: {'; '.join(ranges) or 'no runs yet'}.")
 
 
 _SHAPE = ("Final accuracy of each unseen class that needs the rare value, at the lowest count down to which it is 0.5 or more and at the "
