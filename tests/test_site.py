@@ -247,7 +247,8 @@ def test_page_in_a_browser(page, scheme, address, chromium):
         assert barriers(tab, "body") == []
         tab.set_viewport_size({"width": 390, "height": 800})
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-        assert heard == [] and [url for url in asked if not url.startswith((address, "data:", "blob:"))]  # a stepper's script is a blob of the page itself == []
+        # a stepper's script is a blob of the page itself
+        assert heard == [] and [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
 
 
 def test_search_finds_a_name(address, chromium):
