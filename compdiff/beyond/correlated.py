@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from ..concepts import FAST, ConceptGraph, new_figure, split
-from ..emergence import Interval, climb, emergence_table, seed_interval, select
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
+from ..emergence import climb, emergence_table, seed_interval, select
+from ..experiments import EVALUATED, NOTHING, Claim, Experiment, Kept, Verdict, outcome
 from ..paper.multiplicative import interaction_table
-from ..plots import COLOURS, DASHES, STYLE
+from ..plots import COLOURS, DASHES, styled
 from ..runs import RunConfig, preset
 
 # %% ../../nbs/beyond/01_correlated.ipynb #01-017
@@ -160,7 +160,7 @@ _PRODUCT = ("Unseen classes that break the tie, at the evaluations where the pro
 def _judge_cure(kept: Kept) -> Verdict:
     table = dial_table(kept.curves)
     gain = (by_run(table, "final", cured=True) - by_run(table, "final"))[0.98].dropna()
-    if gain.empty: return Verdict("open", Interval(np.nan, np.nan, np.nan), "", kept.runs, "No run with its weights put right yet.")
+    if gain.empty: return Verdict("open", NOTHING, "", kept.runs, "No run with its weights put right yet.")
     cured, more = by_run(table, "final", cured=True)[0.98], seed_interval(gain)
     pairs = ", ".join(f"{pair} {value:.2f}" for pair, value in cured.groupby("pair").mean().items())
     return Verdict(outcome(cured.mean() >= 0.9 and more.low > 0, more.low > 0), more, "gain in accuracy at 0.98", kept.runs,
@@ -190,25 +190,24 @@ def _levels(axes, which: str, rhos) -> None:
     axes.set(**{f"{which}ticks": range(len(rhos)), f"{which}ticklabels": [f"{rho:g}" for rho in rhos]})
 
 
+@styled
 def plot_phase(curves: pd.DataFrame,  # of several runs, with `split`
                role: str = "breaks, unseen"):  # the matplotlib Figure
     "Accuracy of the classes of a role over steps and correlations, a panel a pair (means over classes and seeds)."
-    import matplotlib.style
     about = dial_table(curves).query("not cured")[["run", "class", "pair", "rho", "role"]]
     rows = select(curves).merge(about[about["role"] == role], on=["run", "class"])
     pairs = [f"{first} and {second}" for first, second in PAIRS]
-    with matplotlib.style.context(["default", STYLE]):
-        figure = new_figure(9.6, 3.2)
-        for axes, pair in zip(figure.subplots(1, len(pairs), sharey=True), pairs):
-            grid = rows[rows["pair"] == pair].pivot_table(index="rho", columns="step", values="value")
-            shown = axes.imshow(grid.reindex(LEVELS), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
-            axes.grid(False)
-            axes.set_title(f"{pair} tied", fontsize=9.5)
-            places = range(0, len(grid.columns), 6)
-            axes.set(xticks=places, xticklabels=[grid.columns[i] for i in places], xlabel="optimisation step")
-            _levels(axes, "y", LEVELS)
-        figure.axes[0].set_ylabel("correlation in training")
-        figure.colorbar(shown, ax=figure.axes, label="share of pictures right")
+    figure = new_figure(9.6, 3.2)
+    for axes, pair in zip(figure.subplots(1, len(pairs), sharey=True), pairs):
+        grid = rows[rows["pair"] == pair].pivot_table(index="rho", columns="step", values="value")
+        shown = axes.imshow(grid.reindex(LEVELS), cmap="cividis", vmin=0, vmax=1, aspect="auto", origin="lower")
+        axes.grid(False)
+        axes.set_title(f"{pair} tied", fontsize=9.5)
+        places = range(0, len(grid.columns), 6)
+        axes.set(xticks=places, xticklabels=[grid.columns[i] for i in places], xlabel="optimisation step")
+        _levels(axes, "y", LEVELS)
+    figure.axes[0].set_ylabel("correlation in training")
+    figure.colorbar(shown, ax=figure.axes, label="share of pictures right")
     return figure
 
 
@@ -216,27 +215,26 @@ _LOOKS = {"agrees, unseen": ("unseen, agrees with the tie", 0), "breaks, trained
           "breaks, unseen": ("unseen, breaks it", 2)}
 
 
+@styled
 def plot_dial(curves: pd.DataFrame,  # of several runs, with `split`
               ):  # the matplotlib Figure
     "Final accuracy against the correlation, a panel a pair; dots are classes and seeds, crosses those with weights put right."
-    import matplotlib.style
     table = dial_table(curves)
-    with matplotlib.style.context(["default", STYLE]):
-        figure = new_figure(9.6, 3.6)
-        for axes, pair in zip(figure.subplots(1, len(PAIRS), sharey=True), (f"{first} and {second}" for first, second in PAIRS)):
-            for role, (name, i) in _LOOKS.items():
-                some = table[(table["pair"] == pair) & (table["role"] == role)].assign(place=lambda t: t["rho"].map(LEVELS.index))
-                dial, cured = some[~some["cured"]], some[some["cured"]]
-                mean = dial.groupby("place")["final"].mean()
-                axes.plot(mean.index, mean, color=COLOURS[i], linestyle=DASHES[i], label=name)
-                axes.plot(dial["place"], dial["final"], ".", color=COLOURS[i], alpha=0.5, markersize=7)
-                if role == "breaks, unseen":
-                    axes.plot(cured["place"] + 0.15, cured["final"], "x", color="black", label="the same, weights put right")
-            axes.set_title(f"{pair} tied", fontsize=9.5)
-            axes.set(xlabel="correlation in training", ylim=(-0.04, 1.04))
-            _levels(axes, "x", LEVELS)
-        figure.axes[0].set_ylabel("share of pictures right in all variables")
-        figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=8.5)
+    figure = new_figure(9.6, 3.6)
+    for axes, pair in zip(figure.subplots(1, len(PAIRS), sharey=True), (f"{first} and {second}" for first, second in PAIRS)):
+        for role, (name, i) in _LOOKS.items():
+            some = table[(table["pair"] == pair) & (table["role"] == role)].assign(place=lambda t: t["rho"].map(LEVELS.index))
+            dial, cured = some[~some["cured"]], some[some["cured"]]
+            mean = dial.groupby("place")["final"].mean()
+            axes.plot(mean.index, mean, color=COLOURS[i], linestyle=DASHES[i], label=name)
+            axes.plot(dial["place"], dial["final"], ".", color=COLOURS[i], alpha=0.5, markersize=7)
+            if role == "breaks, unseen":
+                axes.plot(cured["place"] + 0.15, cured["final"], "x", color="black", label="the same, weights put right")
+        axes.set_title(f"{pair} tied", fontsize=9.5)
+        axes.set(xlabel="correlation in training", ylim=(-0.04, 1.04))
+        _levels(axes, "x", LEVELS)
+    figure.axes[0].set_ylabel("share of pictures right in all variables")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, fontsize=8.5)
     return figure
 
 

@@ -12,7 +12,7 @@ __all__ = ['WAYS', 'LEVELS', 'HIDDEN', 'EXPERIMENTS', 'concept_pictures', 'Reade
 # %% ../../nbs/beyond/03_hidden.ipynb #03-002
 from collections.abc import Callable
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +25,10 @@ from torch.nn import functional as F
 from ..concepts import ConceptGraph, Nuisance, new_figure
 from ..data import generator, threads
 from ..diffusion import ConceptPipeline
-from ..emergence import Interval, emergence_interval, seed_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
+from ..emergence import Interval, emergence_interval
+from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome, over_seeds
 from ..paper.frequency import sample_pictures
-from ..plots import COLOURS, DASHES, STYLE
+from ..plots import COLOURS, DASHES, styled
 from ..probe import judge, spoil
 from ..render import SHAPES, draw_images, render, sample_values
 from ..runs import RunConfig, RunFolder, preset, whole
@@ -355,9 +355,8 @@ def lead_table(kept: Kept,
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-043
 def _by_seed(values: pd.Series, seeds: pd.Series) -> Interval:
-    "A mean over classes in each seed, then over seeds."
-    means = values.groupby(seeds).mean().dropna()
-    return seed_interval(means) if len(means) else Interval(np.nan, np.nan, np.nan)
+    "The mean of what there is, over seeds."
+    return over_seeds(values.dropna(), seeds)[0]
 
 
 def _said(values: pd.Series, classes: pd.Series) -> str:
@@ -477,15 +476,7 @@ _LOOKS = dict(zip(WAYS, ((2, 2, "o"), (1, 1, "s"), (4, 4, "^"), (3, 3, "D"), (0,
 _PLANES = (("shape", "colour"), ("shape", "size"), ("colour", "size"))
 
 
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
-
-
-@_styled
+@styled
 def plot_ways(kept: Kept):  # the matplotlib Figure
     "Share of pictures of each unseen class, asked in each way: right, and clean."
     figure = new_figure(9.6, 4.6)
@@ -505,7 +496,7 @@ def plot_ways(kept: Kept):  # the matplotlib Figure
     return figure
 
 
-@_styled
+@styled
 def plot_space(space: pd.DataFrame):  # from `space_table`, with `run` and `seed`; the matplotlib Figure
     "Paths of all classes in concept space, means over seeds; a star marks the median turn of an unseen class."
     mean = space.groupby(["class", "step"])[["shape", "colour", "size"]].mean()
@@ -524,7 +515,7 @@ def plot_space(space: pd.DataFrame):  # from `space_table`, with `run` and `seed
     return figure
 
 
-@_styled
+@styled
 def plot_sim(signal, spread: float, times, starts):  # the matplotlib Figure
     "The unseen point's coordinates: one layer exactly, two layers from some starts."
     figure = new_figure(9.6, 3)
@@ -541,7 +532,7 @@ def plot_sim(signal, spread: float, times, starts):  # the matplotlib Figure
     return figure
 
 
-@_styled
+@styled
 def plot_leads(kept: Kept):  # the matplotlib Figure
     "A dot a seed and unseen class: steps by which a way comes before the plain prompt."
     figure = new_figure(9, 3.6)

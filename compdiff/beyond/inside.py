@@ -9,7 +9,6 @@ __all__ = ['PLACES', 'LOOKS', 'FEW', 'WINDOWS', 'INSIDE', 'EXPERIMENTS', 'record
 
 # %% ../../nbs/beyond/04_inside.ipynb #04-002
 from contextlib import contextmanager
-from functools import wraps
 
 import numpy as np
 import pandas as pd
@@ -20,9 +19,9 @@ from .hidden import hidden_configs, network_at, pipeline_of, steered
 from ..concepts import new_figure
 from ..data import generator, threads
 from ..diffusion import ConceptPipeline
-from ..emergence import Interval, seed_interval
-from ..experiments import Claim, Experiment, Kept, Verdict, outcome
-from ..plots import COLOURS, DASHES, STYLE
+from ..emergence import seed_interval
+from ..experiments import Claim, Experiment, Kept, Verdict, outcome, over_seeds
+from ..plots import COLOURS, DASHES, styled
 from ..probe import judge
 from ..runs import RunConfig, RunFolder
 from ..train import make_data, make_diffusion, make_probes
@@ -263,11 +262,6 @@ def undrawn_table(table: pd.DataFrame,  # from `readable_table`, with `run` and 
     return out[(out["drawn"] < 0.5) & (out["step"] >= 48)]
 
 
-def _over_seeds(values: pd.Series, seeds: pd.Series) -> Interval:
-    means = values.groupby(seeds).mean()
-    return seed_interval(means) if len(means) else Interval(np.nan, np.nan, np.nan)
-
-
 _READ = ("From step 48 on, unseen classes and variables that must be 1 but are drawn in fewer than half of the pictures: share read as "
          "asked, at the place up1, mean over noise levels. Holds: interval over seeds above 0.8. Partly: above 0.65. Chance is 0.5.")
 _LOST = ("The same, at up1 minus at up2, the last place. Holds: interval above 0.2. Partly: above 0.")
@@ -284,7 +278,7 @@ _EFFECT = ("At the end of training, vectors of two or three variables added to t
 
 def _judge_read(kept: Kept) -> Verdict:
     rows = undrawn_table(kept.tables["readable"])
-    read = _over_seeds(rows["up1"], rows["seed"])
+    read, _ = over_seeds(rows["up1"], rows["seed"])
     said = ", ".join(f"{at} {rows[at].mean():.2f}" for at in PLACES)
     return Verdict(outcome(read.low > 0.8, read.low > 0.65), read, "share read at up1", kept.runs,
                    f"By place: {said}. Drawn: {rows['drawn'].mean():.2f}, over {len(rows)} pairs of evaluation and value.")
@@ -292,7 +286,7 @@ def _judge_read(kept: Kept) -> Verdict:
 
 def _judge_lost(kept: Kept) -> Verdict:
     rows = undrawn_table(kept.tables["readable"])
-    lost = _over_seeds(rows["up1"] - rows["up2"], rows["seed"])
+    lost, _ = over_seeds(rows["up1"] - rows["up2"], rows["seed"])
     steps = ", ".join(f"step {step} {value:.2f}" for step, value in rows.groupby("step")["up2"].mean().items())
     return Verdict(outcome(lost.low > 0.2, lost.low > 0), lost, "share read at up1 minus at up2", kept.runs, f"Read at up2: {steps}.")
 
@@ -313,7 +307,7 @@ def _judge_swap(kept: Kept) -> Verdict:
 def _judge_begin(kept: Kept) -> Verdict:
     table = _at_end(kept.tables["swapped"]).query("place == 'concepts'")
     first = table[table["window"] == "first"]
-    share = _over_seeds(first["changed"], first["seed"])
+    share, _ = over_seeds(first["changed"], first["seed"])
     means = table.groupby(["window", "variable"])["changed"].mean()
     said = "; ".join(f"{window}: " + ", ".join(f"{name} {means[window, name]:.2f}" for name in first["variable"].unique())
                      for window in WINDOWS if window != "all")
@@ -323,7 +317,7 @@ def _judge_begin(kept: Kept) -> Verdict:
 def _judge_add(kept: Kept) -> Verdict:
     table = kept.tables["sums"].query("measure == 'residual'")
     rows = _at_end(table[table["place"] == "up1"])
-    far = _over_seeds(rows["value"], rows["seed"])
+    far, _ = over_seeds(rows["value"], rows["seed"])
     said = ", ".join(f"{at} {value:.2f}" for at, value in _at_end(table).groupby("place")["value"].mean()[list(PLACES)].items())
     return Verdict(outcome(far.high < 0.25, far.high < 0.5), far, "length of vector minus sum, as a share", kept.runs, f"By place: {said}.")
 
@@ -334,7 +328,7 @@ def _judge_effect(kept: Kept) -> Verdict:
     place, strength = rows.groupby(["place", "strength"])["value"].mean().idxmax()
     chosen = table[(table["place"] == place) & (table["strength"] == strength) & (table["class"].str.count("1") > 1)]
     shares = {measure: part for measure, part in chosen.groupby("measure")}
-    right = _over_seeds(shares["right"]["value"], shares["right"]["seed"])
+    right, _ = over_seeds(shares["right"]["value"], shares["right"]["seed"])
     return Verdict(outcome(right.low > 0.8, right.low > 0.5), right, "share right", kept.runs,
                    f"At {place}, strength {strength:g}; clean: {shares['clean']['value'].mean():.2f}.")
 
@@ -355,15 +349,7 @@ INSIDE = Experiment("inside", "readings, swaps and concept vectors in the main s
 EXPERIMENTS = (INSIDE,)
 
 # %% ../../nbs/beyond/04_inside.ipynb #04-033
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
-
-
-@_styled
+@styled
 def plot_readable(table: pd.DataFrame):  # from `readable_table`, with `run` and `seed`; the matplotlib Figure
     "What is read of unseen classes, by place, and what is drawn; above while sampling a prompt, below in pictures that are seen."
     rows = wanted_ones(table)
@@ -386,7 +372,7 @@ def plot_readable(table: pd.DataFrame):  # from `readable_table`, with `run` and
     return figure
 
 
-@_styled
+@styled
 def plot_swapped(table: pd.DataFrame,  # from `swapped_table`
                  measure: str = "alone"):  # or "changed"; the matplotlib Figure
     "Heat map: share of red circles that get another value alone, by place and part of sampling; a row an evaluation."
@@ -410,7 +396,7 @@ def plot_swapped(table: pd.DataFrame,  # from `swapped_table`
     return figure
 
 
-@_styled
+@styled
 def plot_sums(table: pd.DataFrame):  # from `sums_table`; the matplotlib Figure
     "How far a combination's vector is from the sum of its parts, and what shows when the sum is added to a red circle."
     figure = new_figure(9.6, 3.6)

@@ -8,9 +8,7 @@ __all__ = ['EMBEDDINGS', 'MODULATIONS', 'CODES', 'NETWORKS', 'REACHED', 'LAST', 
            'plot_choices', 'wrong_table']
 
 # %% ../../nbs/paper/05_conditions.ipynb #05-019
-import shutil
 from dataclasses import replace
-from functools import wraps
 from itertools import product
 from pathlib import Path
 from typing import get_args
@@ -19,11 +17,11 @@ import numpy as np
 import pandas as pd
 
 from ..concepts import FAST, new_figure, split
-from ..emergence import Interval, emergence_table, seed_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, finished_runs, keep, outcome
+from ..emergence import emergence_table, seed_interval
+from ..experiments import EVALUATED, NOTHING, Claim, Experiment, Kept, Verdict, judged, keep, keep_samples, over_seeds
 from .order import pair_order
-from ..plots import COLOURS, STYLE
-from ..runs import RunConfig, preset, whole
+from ..plots import COLOURS, styled
+from ..runs import RunConfig, preset
 
 # %% ../../nbs/paper/05_conditions.ipynb #05-020
 EMBEDDINGS, MODULATIONS, CODES = (get_args(RunConfig.model_fields[field].annotation) for field in ("embedding", "modulation", "condition"))
@@ -92,14 +90,10 @@ def contrast(table: pd.DataFrame,  # from `choice_table`
     return np.exp(difference) if column == "step" else difference
 
 # %% ../../nbs/paper/05_conditions.ipynb #05-030
-_SEEDS, _NONE = 3, Interval(np.nan, np.nan, np.nan)
-
-
 def _verdict(holds, partly, values: pd.Series, what: str, sentence: str) -> Verdict:  # a number a seed; conditions on its Interval
-    "Open below three seeds."
-    effect = seed_interval(values) if len(values) else _NONE
-    found = outcome(bool(holds(effect)), bool(partly(effect))) if len(values) >= _SEEDS else "open"
-    return Verdict(found, effect, what, len(values), sentence)
+    "By conditions on the effect."
+    effect, seeds = over_seeds(values)
+    return judged(holds(effect), partly(effect), effect, what, seeds, sentence)
 
 
 def _ends(table: pd.DataFrame, *splits: str) -> str:
@@ -130,7 +124,7 @@ _ALIKE = ("The step at which the unseen classes come to stay at 0.8 (geometric m
 def _judge_alike(kept: Kept, other: str, what: str) -> Verdict:
     table = choice_table(kept.curves)
     ratio, end = contrast(table, other, "H32-train1", "step"), contrast(table, other, "H32-train1")
-    close = seed_interval(end) if len(end) else _NONE
+    close, _ = over_seeds(end)
     return _verdict(lambda e: 0.8 < e.low <= e.high < 1.25, lambda e: -0.1 < close.low <= close.high < 0.1, ratio,
                     f"steps to the unseen classes, {what}", _ends(table, other, "H32-train1"))
 
@@ -160,7 +154,7 @@ def _pairs(curves: pd.DataFrame, split_name: str) -> pd.DataFrame:
 def _judge_order(kept: Kept, *splits: str) -> Verdict:
     found = [_pairs(kept.curves, name) for name in splits]
     seeds = min(map(len, found))
-    if not seeds: return Verdict("open", _NONE, "", 0, "Not run yet.")
+    if not seeds: return Verdict("open", NOTHING, "", 0, "Not run yet.")
     shares = {(name, pair): seed_interval(rows[pair]) for name, rows in zip(splits, found) for pair in rows}
     good = [share.value >= 0.8 and share.low > 0.5 for share in shares.values()]
     said = "; ".join(f"{SETTINGS[name]}, distance {pair}: {share.value:.2f}" for (name, pair), share in shares.items())
@@ -193,22 +187,11 @@ def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/paper",  # folder of kept results
              ) -> Kept:
     "What `keep` keeps, and a few runs' last samples."
-    for folder in finished_runs(CONDITIONS, root):
-        name = folder.config.graph.name
-        if folder.config.seed or name not in SHOWN: continue
-        with whole(Path(out) / f"samples_{name}.png") as beside: shutil.copyfile(folder.samples[max(folder.samples)], beside)
+    keep_samples(CONDITIONS, SHOWN, root, out)
     return keep(CONDITIONS, root, out)
 
 # %% ../../nbs/paper/05_conditions.ipynb #05-035
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
-
-
-@_styled
+@styled
 def plot_choices(table: pd.DataFrame):  # from `choice_table`; the matplotlib Figure
     "A row a setting, a dot a seed: how far and how soon the unseen classes come, by distance."
     there = [name for name in SETTINGS.values() if (table["setting"] == name).any()]

@@ -7,19 +7,16 @@ __all__ = ['FINETUNING', 'EXPERIMENTS', 'SHOWN', 'base_config', 'tuned_config', 
            'seen_table', 'keep_all', 'plot_seen', 'plot_tuning']
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-015
-import shutil
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..concepts import FAST, ConceptGraph, new_figure, split
-from ..emergence import Interval, seed_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, finished_runs, keep, outcome
-from ..plots import COLOURS, DASHES, STYLE
-from ..runs import RunConfig, preset, whole
+from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, keep, keep_samples, over_seeds
+from ..plots import COLOURS, DASHES, styled
+from ..runs import RunConfig, preset
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-018
 def base_config(name: str,  # H32-train5 (the classes of H32-fail1), H32-fail1, H32-fail2
@@ -96,17 +93,7 @@ def seen_table(confusion: pd.DataFrame,  # CONFUSION and `run`, by one probe, of
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-027
 _EARLY = "H32-fail1-joint_mlp-96-steps"
-_SEEDS, _NONE, _UNSEEN = 3, Interval(np.nan, np.nan, np.nan), ("001", "011", "101", "110")
-
-
-def _over_seeds(table: pd.DataFrame, column: str) -> tuple[Interval, int]:
-    "The mean of a column within each seed, over seeds; and how many there are."
-    each = table.groupby("seed")[column].mean().astype(float)
-    return (seed_interval(each) if len(each) else _NONE), len(each)
-
-
-def _verdict(holds: bool, partly: bool, effect: Interval, what: str, seeds: int, sentence: str) -> Verdict:
-    return Verdict(outcome(holds, partly) if seeds >= _SEEDS else "open", effect, what, seeds, sentence)
+_UNSEEN = ("001", "011", "101", "110")
 
 
 _CONFOUNDED = ("The four unseen classes at the end of training. Holds: the interval of their mean accuracy over seeds lies below 0.5, and "
@@ -117,10 +104,10 @@ def _judge_confounded(split: str):
     def judge(kept: Kept) -> Verdict:
         rows = base_table(kept.curves)
         rows = rows[(rows["split"] == split) & rows["class"].isin(_UNSEEN)]
-        right, seeds = _over_seeds(rows, "joint")
+        right, seeds = over_seeds(rows["joint"], rows["seed"])
         each = {name: rows[name].mean() for name in ("shape", "colour", "size") if name in rows}
         worst = min(each, key=each.get) if seeds else ""
-        return _verdict(right.high < 0.5 and worst == "size", right.high < 0.8, right, "accuracy of the four unseen classes", seeds,
+        return judged(right.high < 0.5 and worst == "size", right.high < 0.8, right, "accuracy of the four unseen classes", seeds,
                         f"By variable: {', '.join(f'{name} {value:.2f}' for name, value in each.items())}." if seeds else "No runs yet.")
     return judge
 
@@ -144,9 +131,10 @@ _OTHERS = ("Trained on 001 or on 110 alone, the joint embedding after 96 steps o
 
 def _judge_others(kept: Kept) -> Verdict:
     table = _parts(kept, more=False)
-    gain, seeds = _over_seeds(table[table["part"] == "other"], "gain")
+    other = table[table["part"] == "other"]
+    gain, seeds = over_seeds(other["gain"], other["seed"])
     own = table[table["part"] == "tuned"]["gain"].mean()
-    return _verdict(gain.high < 0.1, gain.value < own / 2, gain, "gain of the classes still missing", seeds,
+    return judged(gain.high < 0.1, gain.value < own / 2, gain, "gain of the classes still missing", seeds,
                     f"Accuracy before and after: {_means(table)}.")
 
 
@@ -156,10 +144,11 @@ _FORGOTTEN = ("The same runs: the mean accuracy of the four training classes aft
 
 def _judge_forgotten(kept: Kept) -> Verdict:
     table = _parts(kept, more=False)
-    after, seeds = _over_seeds(table[table["part"] == "trained"], "after")
+    trained = table[table["part"] == "trained"]
+    after, seeds = over_seeds(trained["after"], trained["seed"])
     slow = tuned_table(kept.curves).query("part == 'trained' and rate != 0.3").groupby("rate")["after"].mean()
     rates = ", ".join(f"{rate:g}: {value:.2f}" for rate, value in slow.items()) or "no runs yet"
-    return _verdict(after.high < 0.5, after.high < 0.8, after, "accuracy of the training classes", seeds,
+    return judged(after.high < 0.5, after.high < 0.8, after, "accuracy of the training classes", seeds,
                     f"At other learning rates (0.3 of the training's here), after 001 alone: {rates}.")
 
 
@@ -169,9 +158,10 @@ _KEPT = ("The missing class together with the training classes. Holds: the mean 
 
 def _judge_kept(kept: Kept) -> Verdict:
     table = _parts(kept, more=True)
-    after, seeds = _over_seeds(table[table["part"] == "trained"], "after")
+    trained = table[table["part"] == "trained"]
+    after, seeds = over_seeds(trained["after"], trained["seed"])
     learnt = table[table["part"] == "tuned"]["after"].mean()
-    return _verdict(after.low > 0.9 and learnt >= 0.8, after.low > 0.9 or learnt >= 0.8, after, "accuracy of the training classes", seeds,
+    return judged(after.low > 0.9 and learnt >= 0.8, after.low > 0.9 or learnt >= 0.8, after, "accuracy of the training classes", seeds,
                     f"Accuracy before and after: {_means(table)}.")
 
 
@@ -181,8 +171,9 @@ _DROPOUT = ("Pairs of fine-tunings that differ only in whether a tenth of the pi
 
 def _judge_dropout(kept: Kept) -> Verdict:
     both = [_parts(kept, dropout=hidden).groupby(["seed", "missing", "more"])["after"].mean() for hidden in (True, False)]
-    difference, seeds = _over_seeds((both[0] - both[1]).dropna().rename("difference").reset_index(), "difference")
-    return _verdict(abs(difference.low) < 0.1 and abs(difference.high) < 0.1, difference.low <= 0 <= difference.high, difference,
+    gaps = (both[0] - both[1]).dropna()
+    difference, seeds = over_seeds(gaps, gaps.index.get_level_values("seed"))
+    return judged(abs(difference.low) < 0.1 and abs(difference.high) < 0.1, difference.low <= 0 <= difference.high, difference,
                     "accuracy with hidden conditions, minus without", seeds, "The base runs hide none.")
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-028
@@ -206,10 +197,7 @@ def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/paper",  # folder of kept results
              ) -> Kept:
     "What `keep` keeps, and a few runs' last samples."
-    for folder in finished_runs(FINETUNING, root):
-        name = folder.config.graph.name
-        if folder.config.seed or name not in SHOWN: continue
-        with whole(Path(out) / f"samples_{name}.png") as beside: shutil.copyfile(folder.samples[max(folder.samples)], beside)
+    keep_samples(FINETUNING, SHOWN, root, out)
     return keep(FINETUNING, root, out)
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-032
@@ -218,15 +206,7 @@ _NAMES = {"H32-train5": "H32-fail1, variables one by one", "H32-fail1-joint_mlp"
           _EARLY: "H32-fail1, variables together, 96 steps"}
 
 
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
-
-
-@_styled
+@styled
 def plot_seen(kept: Kept,
               splits: tuple[str, ...] = tuple(_NAMES)):  # the matplotlib Figure
     "What is painted where an unseen class is asked for, at the end of training."
@@ -250,7 +230,7 @@ def plot_seen(kept: Kept,
     return figure
 
 
-@_styled
+@styled
 def plot_tuning(curves: pd.DataFrame,  # of several runs, with `split`
                 base: str = _EARLY):  # the matplotlib Figure
     "Accuracy over fine-tuning, from the end of training on (drawn at step 1)."

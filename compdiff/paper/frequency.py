@@ -9,9 +9,7 @@ __all__ = ['UNCUT', 'COUNTS', 'CUTS', 'WAYS', 'REACHED', 'FREQUENCY', 'EXPERIMEN
            'plot_sheets', 'plot_nearest']
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-023
-import shutil
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +17,11 @@ import pandas as pd
 from PIL import Image
 
 from ..concepts import FAST, new_figure, split, with_weights, zipf_weights
-from ..emergence import Interval, emergence_table, seed_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, finished_runs, keep, outcome, write_table
-from ..plots import COLOURS, DASHES, STYLE
-from ..runs import RunConfig, RunFolder, preset, whole
+from ..emergence import Interval, emergence_table
+from ..experiments import (EVALUATED, Claim, Experiment, Kept, Verdict, finished_runs, judged, keep, keep_samples, over_seeds,
+                                  write_table)
+from ..plots import COLOURS, DASHES, styled
+from ..runs import RunConfig, RunFolder, preset
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-024
 UNCUT = 1500  # pictures of every other training class
@@ -168,22 +167,9 @@ def nearest_table(folder: RunFolder,  # a run with a fixed set of pictures
     return pd.DataFrame(rows).assign(run=folder.path.name, split=graph.name, seed=folder.config.seed)
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-049
-_SEEDS, _NONE = 3, Interval(np.nan, np.nan, np.nan)
-
-
-def _over_seeds(table: pd.DataFrame, column: str) -> tuple[Interval, int]:
-    "The mean of a column within each seed, over seeds; and how many there are."
-    each = table.groupby("seed")[column].mean().astype(float)
-    return (seed_interval(each) if len(each) else _NONE), len(each)
-
-
 def _all_cuts(table: pd.DataFrame, cuts=CUTS) -> pd.DataFrame:
     "Rows of those seeds that have all cuts."
     return table[table.groupby("seed")["cut"].transform("nunique") == len(cuts)]
-
-
-def _verdict(holds: bool, partly: bool, effect: Interval, what: str, seeds: int, sentence: str) -> Verdict:
-    return Verdict(outcome(holds, partly) if seeds >= _SEEDS else "open", effect, what, seeds, sentence)
 
 
 def _by(table: pd.DataFrame, group: str, column: str) -> str:
@@ -196,8 +182,9 @@ _DELAY = ("The step from which the cut class stays at 0.8, over the geometric me
 
 def _judge_delay(kept: Kept) -> Verdict:
     table = delay_table(cut_table(kept.curves)).query("count == 56")
-    delay, seeds = _over_seeds(_all_cuts(table), "delay")
-    return _verdict(delay.low > 2, delay.low > 1, delay, "delay of a class with 56 pictures, a factor in steps", seeds,
+    cuts = _all_cuts(table)
+    delay, seeds = over_seeds(cuts["delay"], cuts["seed"])
+    return judged(delay.low > 2, delay.low > 1, delay, "delay of a class with 56 pictures, a factor in steps", seeds,
                     f"By cut: {_by(table, 'cut', 'delay')}. Never generated in {int(table['never'].sum())} of {len(table)} runs.")
 
 
@@ -208,11 +195,12 @@ _CRITICAL = ("Of each unseen class that needs the rare value: the count from whi
 
 def _judge_critical(kept: Kept) -> Verdict:
     table = critical_table(cut_table(kept.curves))
-    seeds = _all_cuts(table)["seed"].nunique()
-    log, _ = _over_seeds(_all_cuts(table)[lambda t: t["critical"] > 0].assign(log=lambda t: np.log(t["critical"])), "log")
+    cuts = _all_cuts(table)
+    seeds, lost = cuts["seed"].nunique(), cuts[cuts["critical"] > 0]
+    log, _ = over_seeds(np.log(lost["critical"]), lost["seed"])
     above = table.groupby("cut")["low"].min() > 0
     ranges = [f"{cut} between {part['low'].min()} and {part['high'].max()}" for cut, part in table.groupby("cut", sort=False)]
-    return _verdict(above.all() and len(above) == len(CUTS), above.any(), Interval(*np.exp(log)), "critical count, where there is one",
+    return judged(above.all() and len(above) == len(CUTS), above.any(), Interval(*np.exp(log)), "critical count, where there is one",
                     seeds, f"Over seeds and unseen classes: {'; '.join(ranges) or 'no runs yet'}.")
 
 
@@ -224,9 +212,10 @@ _SHAPE = ("Final accuracy of each unseen class that needs the rare value, at the
 def _judge_shape(kept: Kept) -> Verdict:
     cuts = cut_table(kept.curves)
     table, critical = exponent_table(cuts), critical_table(cuts)
-    lost = set(CUTS) - (set(critical["cut"]) - set(critical[critical["critical"] > 0]["cut"]))
-    rise, seeds = _over_seeds(_all_cuts(table, lost), "exponent")
-    return _verdict(rise.low > 1, rise.value > 1, rise, "exponent of accuracy in the count, where it passes a half", seeds,
+    never_lost = set(critical["cut"]) - set(critical[critical["critical"] > 0]["cut"])
+    rows = _all_cuts(table, set(CUTS) - never_lost)
+    rise, seeds = over_seeds(rows["exponent"], rows["seed"])
+    return judged(rise.low > 1, rise.value > 1, rise, "exponent of accuracy in the count, where it passes a half", seeds,
                     f"By cut: {_by(table, 'cut', 'exponent')}.")
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-051
@@ -246,8 +235,8 @@ _CURE = ("The rare class has 19, 6 or 2 pictures and is drawn as often as the ot
 
 def _judge_cure(kept: Kept) -> Verdict:
     pairs = matched(cut_table(kept.curves), "distinct", "pooled")
-    gain, seeds = _over_seeds(pairs, "difference")
-    return _verdict(gain.low > 0.5 and pairs["distinct"].mean() >= 0.8, gain.low > 0, gain, "gain in accuracy by rebalancing", seeds,
+    gain, seeds = over_seeds(pairs["difference"], pairs["seed"])
+    return judged(gain.low > 0.5 and pairs["distinct"].mean() >= 0.8, gain.low > 0, gain, "gain in accuracy by rebalancing", seeds,
                     f"Accuracy after rebalancing, by pictures of the rare class: {_by(pairs, 'count', 'distinct')}.")
 
 
@@ -258,8 +247,8 @@ _CAUSE = ("Final accuracy of the unseen classes that need the rare value, at 19,
 
 def _judge_cause(kept: Kept) -> Verdict:
     pairs = matched(cut_table(kept.curves), "distinct", "share")
-    gap, seeds = _over_seeds(pairs, "difference")
-    return _verdict(gap.low > 0.5, gap.low > 0, gap, "accuracy with few pictures drawn often, minus with many drawn seldom", seeds,
+    gap, seeds = over_seeds(pairs["difference"], pairs["seed"])
+    return judged(gap.low > 0.5, gap.low > 0, gap, "accuracy with few pictures drawn often, minus with many drawn seldom", seeds,
                     f"Drawn seldom, by share in 1,500ths: {_by(pairs, 'count', 'share')}.")
 
 
@@ -283,8 +272,9 @@ def zipf_table(curves: pd.DataFrame,  # of several runs, with `split`
 
 def _judge_zipf(kept: Kept) -> Verdict:
     table = zipf_table(kept.curves)
-    delay, seeds = _over_seeds(table[table["distance"] == 2], "delay")
-    return _verdict(delay.low > 1.5, delay.low > 1, delay, "delay of the classes at distance 2 from 000, a factor in steps", seeds,
+    rows = table[table["distance"] == 2]
+    delay, seeds = over_seeds(rows["delay"], rows["seed"])
+    return judged(delay.low > 1.5, delay.low > 1, delay, "delay of the classes at distance 2 from 000, a factor in steps", seeds,
                     f"By distance from 000, 3 being the unseen 111: {_by(table, 'distance', 'delay')}.")
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-052
@@ -309,27 +299,16 @@ def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/paper",  # folder of kept results
              ) -> Kept:
     "What `keep` keeps, the distances to training pictures, and a few runs' last samples."
-    out, folders = Path(out), finished_runs(FREQUENCY, root)
-    fixed = [nearest_table(folder) for folder in folders if folder.config.per_class and min(folder.config.per_class.values())]
-    if fixed: write_table(pd.concat(fixed), out / "frequency_nearest.csv.gz")
-    for folder in folders:
-        name = folder.config.graph.name
-        if folder.config.seed or name not in SHOWN: continue
-        with whole(out / f"samples_{name}.png") as beside: shutil.copyfile(folder.samples[max(folder.samples)], beside)
+    folders, pictures = finished_runs(FREQUENCY, root), lambda folder: (folder.config.per_class or {}).values()
+    fixed = [nearest_table(folder) for folder in folders if min(pictures(folder), default=0)]
+    if fixed: write_table(pd.concat(fixed), Path(out) / "frequency_nearest.csv.gz")
+    keep_samples(FREQUENCY, SHOWN, root, out)
     return keep(FREQUENCY, root, out)
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-058
 _RARE = {"100": "triangles", "010": "blue ones", "001": "small ones"}
 _ROLES = {"common": ("other training classes", 0), "spared": ("unseen class that does not need its value", 4),
           "cut": ("class that is cut", 1), "needs": ("unseen classes that need its value", 2)}
-
-
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
 
 
 def _seeds(numbers: pd.Series) -> str:
@@ -346,7 +325,7 @@ def _count_axis(axes) -> None:
     axes.axhline(REACHED, color="#999999", linewidth=0.8)
 
 
-@_styled
+@styled
 def plot_counts(table: pd.DataFrame,  # from `cut_table`
                 way: str = "pooled"):  # the matplotlib Figure
     "Final accuracy against the pictures of the class that is cut: lines are means, dots are single classes and seeds."
@@ -369,7 +348,7 @@ def plot_counts(table: pd.DataFrame,  # from `cut_table`
     return figure
 
 
-@_styled
+@styled
 def plot_ways(table: pd.DataFrame,  # from `cut_table`
               cut: str = "010"):  # the matplotlib Figure
     "The unseen classes that need the rare value, by what makes it rare."
@@ -389,7 +368,7 @@ def plot_ways(table: pd.DataFrame,  # from `cut_table`
     return figure
 
 
-@_styled
+@styled
 def plot_waiting(curves: pd.DataFrame,  # of several runs, with `split`
                  cut: str = "010", variable: str = "colour"):  # the matplotlib Figure
     "When the rare value is shown where it is asked for, for each count; against the common value."
@@ -410,7 +389,7 @@ def plot_waiting(curves: pd.DataFrame,  # of several runs, with `split`
     return figure
 
 
-@_styled
+@styled
 def plot_sheets(sheets: dict[str, dict[str, np.ndarray]],  # label -> what `sample_pictures` returns
                 classes,  # to show, one block a class
                 count: int = 4):  # pictures a class; the matplotlib Figure
@@ -427,7 +406,7 @@ def plot_sheets(sheets: dict[str, dict[str, np.ndarray]],  # label -> what `samp
     return figure
 
 
-@_styled
+@styled
 def plot_nearest(near: pd.DataFrame,  # from `nearest_table`, of several runs
                  ):  # the matplotlib Figure
     "Distance of samples of the cut class from what was seen of it, over that from what was not: below 1 they lean to copies."

@@ -9,16 +9,15 @@ __all__ = ['LEVELS', 'USUAL', 'READABLE', 'FACTORS', 'SIGNAL', 'PROMPTING', 'EXP
 
 # %% ../../nbs/paper/06_signal.ipynb #06-022
 from dataclasses import replace
-from functools import wraps
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from ..concepts import FAST, new_figure, split
-from ..emergence import Interval, emergence_interval, emergence_table, seed_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome
-from ..plots import COLOURS, DASHES, STYLE
+from ..emergence import emergence_interval, emergence_table
+from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, over_seeds
+from ..plots import COLOURS, DASHES, styled
 from ..runs import RunConfig, RunFolder, preset
 
 # %% ../../nbs/paper/06_signal.ipynb #06-023
@@ -184,17 +183,6 @@ def prompt_table(folder: RunFolder,  # a run that kept its checkpoints
     return pd.DataFrame(rows)
 
 # %% ../../nbs/paper/06_signal.ipynb #06-040
-_SEEDS, _NONE = 3, Interval(np.nan, np.nan, np.nan)
-
-
-def _verdict(holds: bool, partly: bool, effect: Interval, what: str, seeds: int, sentence: str) -> Verdict:
-    "Open below three seeds."
-    return Verdict(outcome(holds, partly) if seeds >= _SEEDS else "open", effect, what, seeds, sentence)
-
-
-def _over_seeds(values: pd.Series) -> Interval: return seed_interval(values) if len(values) else _NONE
-
-
 _SOONER = ("For each seed and for colour and size, the exponent of a power law through five levels: the step from which the variable's "
            "accuracy over all classes stays at 0.9 (never counts as 160) in its signal. Levels that the probe reads with less than "
            f"{READABLE} are left out. Holds: for both, the interval of the mean over seeds lies below -0.25. "
@@ -204,10 +192,10 @@ _SOONER = ("For each seed and for colour and size, the exponent of a power law t
 def _judge_sooner(kept: Kept) -> Verdict:
     table = exponent_table(signal_table(kept))
     each = {name: table[table["variable"] == name].set_index("seed")["exponent"] for name in LEVELS}
-    bounds = {name: _over_seeds(values) for name, values in each.items()}
+    bounds = {name: over_seeds(values)[0] for name, values in each.items()}
     both = pd.concat(each, axis=1).dropna().mean(axis=1)
     said = "; ".join(f"{name} {Verdict('open', one, '', 0, '').size}" for name, one in bounds.items())
-    return _verdict(all(one.high < -0.25 for one in bounds.values()), any(one.high < 0 for one in bounds.values()), _over_seeds(both),
+    return judged(all(one.high < -0.25 for one in bounds.values()), any(one.high < 0 for one in bounds.values()), over_seeds(both)[0],
                     "exponent of the step in the signal, mean of colour and size", len(both), f"{said}.")
 
 
@@ -217,9 +205,9 @@ _FIRST = ("In each run, every pair of the three variables: the share in which th
 
 def _judge_first(kept: Kept) -> Verdict:
     share = pairs_table(signal_table(kept))
-    effect = _over_seeds(share)
-    return _verdict(effect.value >= 0.8 and effect.low > 0.5, effect.low > 0.5, effect, "share of pairs in the order of their signals",
-                    len(share), "")
+    effect, seeds = over_seeds(share)
+    return judged(effect.value >= 0.8 and effect.low > 0.5, effect.low > 0.5, effect, "share of pairs in the order of their signals",
+                    seeds, "")
 
 
 def gains(prompts: pd.DataFrame,  # from `prompt_table`, with `seed`
@@ -241,10 +229,10 @@ _SOON = ("At the last evaluation at which the unseen classes are right in less t
 def _judge_soon(kept: Kept) -> Verdict:
     prompts = kept.tables["prompts"]
     gain = gains(prompts, "half-way", "colour", 2.0)
-    effect = _over_seeds(gain)
+    effect, seeds = over_seeds(gain)
     mean = lambda name, factor: gains(prompts, "half-way", name, factor).mean()
     said = ", ".join(f"{name} {factor:g}: {mean(name, factor):+.2f}" for name, factor in _PROMPTS[1:])
-    return _verdict(effect.low > 0.1, effect.low > 0, effect, "gain in accuracy by colour pushed to 2, half-way", len(gain),
+    return judged(effect.low > 0.1, effect.low > 0, effect, "gain in accuracy by colour pushed to 2, half-way", seeds,
                     f"Other prompts, same classes: {said}.")
 
 
@@ -255,9 +243,9 @@ _TEST_SIZE = ("In the end: accuracy of the unseen small classes (101, 011, 111) 
 def _judge_test_size(kept: Kept) -> Verdict:
     prompts, small = kept.tables["prompts"], ("101", "011", "111")
     gain = gains(prompts, "end", "size", 1.36, small)
-    effect = _over_seeds(gain)
+    effect, seeds = over_seeds(gain)
     within = lambda bound: -bound < effect.low <= effect.high < bound
-    return _verdict(within(0.05), within(0.2), effect, "gain in accuracy by the authors' test_size, in the end", len(gain),
+    return judged(within(0.05), within(0.2), effect, "gain in accuracy by the authors' test_size, in the end", seeds,
                     f"Half-way: {gains(prompts, 'half-way', 'size', 1.36, small).mean():+.2f}.")
 
 # %% ../../nbs/paper/06_signal.ipynb #06-041
@@ -272,18 +260,10 @@ PROMPTING = Experiment("prompting", "prompts beyond the class means, half-way an
 EXPERIMENTS = (SIGNAL, PROMPTING)
 
 # %% ../../nbs/paper/06_signal.ipynb #06-044
-def _styled(draw):
-    @wraps(draw)
-    def inner(*arguments, **named):
-        import matplotlib.style
-        with matplotlib.style.context(["default", STYLE]): return draw(*arguments, **named)
-    return inner
-
-
 _LINES = {"shape": (3, "^"), "colour": (1, "s"), "size": (4, "D")}
 
 
-@_styled
+@styled
 def plot_signal(kept: Kept):  # of SIGNAL; the matplotlib Figure
     "Step of emergence against the signal of the variable that is varied: dots are seeds, lines their geometric means."
     table, unseen = signal_table(kept), unseen_table(kept.curves)
@@ -310,7 +290,7 @@ def plot_signal(kept: Kept):  # of SIGNAL; the matplotlib Figure
     return figure
 
 
-@_styled
+@styled
 def plot_prompts(prompts: pd.DataFrame):  # from `prompt_table`, with `seed`; the matplotlib Figure
     "Accuracy of each unseen class by prompt, half-way and in the end: dots are seeds, bars their means."
     classes = sorted(set(prompts["class"]))
