@@ -11,6 +11,7 @@ __all__ = ['OUTCOMES', 'NOTHING', 'EVALUATED', 'outcome', 'Verdict', 'over_seeds
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -151,6 +152,12 @@ def _facts(experiment: Experiment, folders: list[RunFolder]) -> dict:
             "versions": found("versions"), "machine": found("machine"), "date": date.today().isoformat()}
 
 
+def _one_table(tables) -> pd.DataFrame:
+    "Rows of several tables with the same columns, of which some may be empty."
+    tables = list(tables)
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+
+
 def _measured(name, measure, folder):
     "A table of a run, measured once and put beside its curves."
     path = folder.path / f"{name}.csv.gz"
@@ -170,8 +177,7 @@ def from_runs(experiment: Experiment, root: str | Path = "runs", pilot: bool = F
     if experiment.variables:
         confusion = pd.concat([folder.confusion.query("probe == 'cnn'").assign(run=folder.path.name) for folder in folders],
                               ignore_index=True)
-    tables = {name: pd.concat([_measured(name, measure, folder) for folder in folders], ignore_index=True)
-              for name, measure in experiment.tables.items()}
+    tables = {name: _one_table(_measured(name, measure, folder) for folder in folders) for name, measure in experiment.tables.items()}
     return Kept(curves, confusion, _facts(experiment, folders), tables)
 
 # %% ../nbs/10_experiments.ipynb #10-018
@@ -189,12 +195,34 @@ def read_table(path: str | Path) -> pd.DataFrame:
                        na_values={"value": ["nan", ""]})
 
 
+def _joined(experiment: Experiment, now: Kept, before: Kept) -> Kept:
+    "What is at hand, and what was kept before of the experiment's other runs, in its order."
+    place = {config.name: i for i, config in enumerate(experiment.configs(False))}
+    others, facts = place.keys() - set(now.curves["run"]), (before.facts, json.loads(json.dumps(now.facts)))
+
+    def both(mine, theirs):
+        rows = _one_table([mine, theirs[theirs["run"].isin(others)]])
+        return rows.sort_values("run", key=lambda run: run.map(place), kind="stable", ignore_index=True)
+    runs = sorted(((run, seed, kind) for fact in facts for kind in fact["configs"] for seed, run in kind["seeds"].items() if run in place),
+                  key=lambda one: place[one[0]])
+    kinds = {}
+    for run, seed, kind in runs:
+        bare = kind | {"seeds": {}}
+        kinds.setdefault(json.dumps(bare), bare)["seeds"][seed] = run
+    found = lambda key: [json.loads(one) for one in sorted({json.dumps(one) for fact in facts for one in fact[key]})]
+    curves = both(now.curves, before.curves)
+    told = {"runs": curves["run"].nunique(), "configs": list(kinds.values()), "versions": found("versions"), "machine": found("machine")}
+    return Kept(curves, both(now.confusion, before.confusion), facts[1] | told,
+                {name: both(table, before.tables[name]) for name, table in now.tables.items()})
+
+
 def keep(experiment: Experiment,
          root: str | Path = "runs",  # folder of runs
          out: str | Path = "nbs/results/paper",  # folder of kept results
-         ) -> Kept:
+         ) -> Kept:  # of these runs and of those kept before
     "Put what an experiment needs of its finished runs beside the notebooks."
     kept, out = from_runs(experiment, root), Path(out)
+    with suppress(FileNotFoundError): kept = _joined(experiment, kept, read_kept(experiment, out))
     write_table(kept.curves.drop(columns=["images", "seconds"]), out / f"{experiment.name}_curves.csv.gz")
     if len(kept.confusion): write_table(kept.confusion, out / f"{experiment.name}_confusion.csv.gz")
     for name, table in kept.tables.items(): write_table(table, out / f"{experiment.name}_{name}.csv.gz")

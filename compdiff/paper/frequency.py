@@ -18,8 +18,7 @@ from PIL import Image
 
 from ..concepts import FAST, new_figure, split, with_weights, zipf_weights
 from ..emergence import Interval, emergence_table
-from ..experiments import (EVALUATED, Claim, Experiment, Kept, Verdict, finished_runs, judged, keep, keep_samples, over_seeds,
-                                  write_table)
+from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, keep, keep_samples, over_seeds
 from ..plots import COLOURS, DASHES, styled
 from ..runs import RunConfig, RunFolder, preset
 
@@ -148,12 +147,14 @@ def sample_pictures(sheet: str | Path,  # the picture of a run's samples
     return {one: np.stack([cell(r, c) for c in range(columns)]) for r, one in enumerate(classes)}
 
 
-def nearest_table(folder: RunFolder,  # a run with a fixed set of pictures
+def nearest_table(folder: RunFolder,
                   ) -> pd.DataFrame:  # a row a sample of a class that should show the rare value: distances, root mean square in [0, 1]
-    "How near the last samples lie to what was seen of the cut class, and to as many pictures that were not."
+    "How near the last samples lie to what was seen of the cut class, and to as many new pictures; no row where no fixed set was seen."
     import torch
 
     from compdiff.train import make_data
+    table = pd.DataFrame(columns=["class", "sample", "to_seen", "to_fresh", "split"])
+    if not min((folder.config.per_class or {}).values(), default=0): return table
     graph, (_, cut, count) = folder.config.graph, _SETTINGS[folder.config.graph.name]
     data, rows = make_data(folder.config), []
     which = np.repeat(graph.train, list(data.counts.values()))
@@ -164,7 +165,7 @@ def nearest_table(folder: RunFolder,  # a run with a fixed set of pictures
         flat = torch.tensor(pictures, dtype=torch.float).permute(0, 3, 1, 2).flatten(1)
         to_seen, to_fresh = (torch.cdist(flat, some).amin(1) / flat.shape[1] ** 0.5 for some in (seen, fresh))
         rows += [{"class": one, "sample": k, "to_seen": float(to_seen[k]), "to_fresh": float(to_fresh[k])} for k in range(len(flat))]
-    return pd.DataFrame(rows).assign(run=folder.path.name, split=graph.name, seed=folder.config.seed)
+    return pd.DataFrame(rows, columns=table.columns).assign(split=graph.name)
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-049
 def _all_cuts(table: pd.DataFrame, cuts=CUTS) -> pd.DataFrame:
@@ -286,7 +287,7 @@ FREQUENCY = Experiment("frequency", "one training class cut to fewer and fewer p
     Claim("Rebalancing is a cure: few pictures, drawn as often as the others', are enough.", "a cure proposed for it", _CURE, _judge_cure),
     Claim("What makes a value rare is how seldom it is drawn, not how few pictures there are.", "ours", _CAUSE, _judge_cause),
     Claim("Where frequency falls with distance (Zipf), the rare classes come later.", "appendix", _ZIPF, _judge_zipf)),
-    ("hard", "rejected"), variables=True)
+    ("hard", "rejected"), variables=True, tables={"nearest": nearest_table})
 EXPERIMENTS = (FREQUENCY,)
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-056
@@ -298,10 +299,7 @@ SHOWN = {"H32-train1": "uncut", "H32-train1-pooled-010-19": "19 pictures, pooled
 def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/paper",  # folder of kept results
              ) -> Kept:
-    "What `keep` keeps, the distances to training pictures, and a few runs' last samples."
-    folders, pictures = finished_runs(FREQUENCY, root), lambda folder: (folder.config.per_class or {}).values()
-    fixed = [nearest_table(folder) for folder in folders if min(pictures(folder), default=0)]
-    if fixed: write_table(pd.concat(fixed), Path(out) / "frequency_nearest.csv.gz")
+    "What `keep` keeps, and a few runs' last samples."
     keep_samples(FREQUENCY, SHOWN, root, out)
     return keep(FREQUENCY, root, out)
 
