@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['make_data', 'make_diffusion', 'make_network', 'orthogonalised', 'Muon', 'make_optimizers', 'learning_rate_factor',
            'matrix_speed', 'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'draw_step',
-           'take_step', 'train_step', 'generate', 'class_losses', 'pixel_distance', 'confusion', 'table_rows',
-           'evaluate', 'make_probes', 'run', 'load_pipeline']
+           'take_step', 'train_step', 'make_pipeline', 'starting_noise', 'generate', 'held_out', 'class_losses',
+           'pixel_distance', 'confusion', 'table_rows', 'evaluate', 'make_probes', 'run', 'network_at', 'load_pipeline']
 
 # %% ../nbs/07_train.ipynb #07-002
 import math
@@ -25,7 +25,7 @@ from pathlib import Path
 import torch
 from diffusers.utils import logging
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm.auto import tqdm
@@ -277,6 +277,24 @@ def train_step(state: TrainState,
     return loss.item()
 
 # %% ../nbs/07_train.ipynb #07-023
+def make_pipeline(network: nn.Module, config: RunConfig) -> ConceptPipeline:
+    "A silent pipeline that samples as a run does."
+    diffusion = make_diffusion(config)
+    pipe = ConceptPipeline(network.eval(), diffusion.scheduler(config.sampler), config.graph, diffusion, config.condition)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def starting_noise(config: RunConfig,
+                   one: str,  # a class
+                   count: int,
+                   purpose: str = "evaluation",
+                   ) -> Tensor:  # (count, 3, H, W)
+    "What a class's pictures start from."
+    shape = (max(count, config.images_per_class), 3, config.image_size, config.image_size)
+    return torch.randn(shape, generator=generator(config.seed, f"{purpose} {one}"))[:count]
+
+
 def generate(network: nn.Module,
              config: RunConfig,
              count: int,  # pictures a class
@@ -284,29 +302,29 @@ def generate(network: nn.Module,
              device: str = "cpu",
              ) -> Tensor:  # (classes of graph.evaluated, count, 3, H, W) in [0, 1]
     "Pictures of every class, always from the same noises."
-    graph, size, diffusion = config.graph, config.image_size, make_diffusion(config)
-    pipe = ConceptPipeline(network.eval(), diffusion.scheduler(config.sampler), graph, diffusion, config.condition)
-    pipe.set_progress_bar_config(disable=True)
-    noises = [torch.randn(max(count, config.images_per_class), 3, size, size, generator=generator(config.seed, f"{purpose} {one}"))
-              for one in graph.evaluated]
-    random = generator(config.seed, f"{purpose} sampler", device=device)
-    images = [pipe([one] * count, latents=noise[:count], num_inference_steps=config.num_inference_steps, generator=random,
-                   guidance_scale=config.guidance_scale, image_size=size, output_type="pt").images
-              for one, noise in zip(graph.evaluated, noises)]
+    pipe, random = make_pipeline(network, config), generator(config.seed, f"{purpose} sampler", device=device)
+    images = [pipe([one] * count, latents=starting_noise(config, one, count, purpose), num_inference_steps=config.num_inference_steps,
+                   generator=random, guidance_scale=config.guidance_scale, image_size=config.image_size, output_type="pt").images
+              for one in config.graph.evaluated]
     return torch.stack(images)
 
 
 _LOSS_IMAGES = 32  # pictures of a class that its loss is taken over
 
 
+def held_out(config: RunConfig, one: str, data, diffusion: Diffusion) -> tuple[Batch, Tensor, Tensor]:
+    "Pictures of a class kept out of training, timesteps and noise: what its loss is taken over, always the same."
+    batch = data.examples(torch.tensor(config.graph.index([one] * _LOSS_IMAGES)), "held-out")
+    random = generator(config.seed, f"held-out noise {one}")
+    return batch, draw_timesteps(diffusion, len(batch), random), torch.randn(batch.images.shape, generator=random)
+
+
 @torch.no_grad()
 def class_losses(network: nn.Module, config: RunConfig, data, device: str = "cpu") -> dict[str, float]:
-    "The denoising loss of each class on pictures kept out of training, always the same pictures, timesteps and noises."
-    diffusion, count, out = make_diffusion(config), _LOSS_IMAGES, {}
+    "The denoising loss of each class on pictures kept out of training."
+    diffusion, out = make_diffusion(config), {}
     for one in config.graph.evaluated:
-        batch = data.examples(torch.tensor(config.graph.index([one] * count)), "held-out")
-        random = generator(config.seed, f"held-out noise {one}")
-        timesteps, noise = draw_timesteps(diffusion, count, random), torch.randn(batch.images.shape, generator=random)
+        batch, timesteps, noise = held_out(config, one, data, diffusion)
         losses = diffusion_loss(network.eval(), diffusion, batch.to(device), timesteps.to(device), noise.to(device))
         out[one] = losses.mean().item()
     return out
@@ -452,8 +470,7 @@ def _loop(state, config, folder, data, probes, machine, progress):
 
 def _finish(state, config, folder, probes, device):
     "The trained pipeline, and how it does from noises that no evaluation used."
-    diffusion, graph = make_diffusion(config), config.graph
-    pipe = ConceptPipeline(state.evaluated.cpu(), diffusion.scheduler(config.sampler), graph, diffusion, config.condition)
+    graph, pipe = config.graph, make_pipeline(state.evaluated.cpu(), config)
     with whole(folder.path / "model") as beside: pipe.save_pretrained(beside)
     images = generate(state.evaluated.to(device), config, config.images_per_class, "fresh", device)
     fresh = {one: judge(probes["cnn"], pictures, torch.tensor(graph.index([one] * len(pictures)))).right.all(1).float().mean().item()
@@ -485,6 +502,18 @@ def _reporter(config, step, progress):
 
 
 def _interactive(): return sys.stderr.isatty() or "ipykernel" in sys.modules
+
+
+def network_at(folder: RunFolder,  # of a run that kept its checkpoints
+               step: int,  # an evaluation
+               ) -> nn.Module:  # as it was evaluated
+    "The network of one evaluation."
+    path = folder.checkpoint_path(step)
+    if not path.exists():
+        raise FileNotFoundError(f"step: {step} has no weights in {folder.path}; allowed: an evaluation of a run with keep_checkpoints")
+    network = make_network(folder.config)
+    network.load_state_dict(load_file(path))
+    return network.eval().to(memory_format=torch.channels_last)
 
 
 def load_pipeline(folder: RunFolder | str | Path) -> ConceptPipeline:

@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from tqdm.auto import tqdm
 
-from ..data import Batch, generator, threads
-from ..diffusion import ConceptPipeline, Diffusion, diffusion_loss, draw_timesteps
+from ..data import Batch, threads
+from ..diffusion import Diffusion, diffusion_loss
 from ..runs import RunConfig, RunFolder, write_json
-from ..train import (_LOSS_IMAGES, TrainState, _check_room, _finish, _save_samples, draw_step, make_data, make_diffusion,
-                            make_network, make_probes, resolve, start, table_rows, take_step)
+from ..train import (TrainState, _check_room, _finish, _save_samples, draw_step, held_out, make_data, make_diffusion, make_network,
+                            make_pipeline, make_probes, resolve, start, starting_noise, table_rows, take_step)
 
 # %% ../../nbs/beyond/06_batched.ipynb #06-006
 class StackedNetwork(nn.Module):
@@ -134,14 +134,10 @@ def step_together(state: TrainState,  # from `start_together`
 def generate_together(network: StackedNetwork, configs: list[RunConfig], count: int, device: str = "cpu") -> list[dict[str, Tensor]]:
     "For each run, pictures (count, 3, H, W) of every class in [0, 1]."
     first = configs[0]
-    diffusion, size = make_diffusion(first), first.image_size
-    pipe = ConceptPipeline(network.eval(), diffusion.scheduler(first.sampler), first.graph, diffusion, first.condition)
-    pipe.set_progress_bar_config(disable=True)
+    pipe = make_pipeline(network, first)
     images = [{} for _ in configs]
     for one in dict.fromkeys(one for config in configs for one in config.graph.evaluated):
-        noises = [torch.randn(max(count, first.images_per_class), 3, size, size, generator=generator(config.seed, f"evaluation {one}"))
-                  for config in configs]
-        drawn = pipe([one] * count * len(configs), latents=torch.cat([noise[:count] for noise in noises]),
+        drawn = pipe([one] * count * len(configs), latents=torch.cat([starting_noise(config, one, count) for config in configs]),
                      num_inference_steps=first.num_inference_steps, guidance_scale=first.guidance_scale, output_type="pt").images
         for mine, pictures in zip(images, drawn.unflatten(0, (len(configs), -1))): mine[one] = pictures
     return images
@@ -152,10 +148,7 @@ def losses_together(network: StackedNetwork, configs: list[RunConfig], data: lis
     "For each run, the denoising loss of every class on pictures kept out of training."
     diffusion, out = make_diffusion(configs[0]), [{} for _ in configs]
     for one in dict.fromkeys(one for config in configs for one in config.graph.evaluated):
-        classes, draws = torch.tensor(configs[0].graph.index([one] * _LOSS_IMAGES)), []
-        for config, pictures in zip(configs, data):
-            batch, random = pictures.examples(classes, "held-out"), generator(config.seed, f"held-out noise {one}")
-            draws.append((batch, draw_timesteps(diffusion, len(batch), random), torch.randn(batch.images.shape, generator=random)))
+        draws = [held_out(config, one, pictures, diffusion) for config, pictures in zip(configs, data)]
         losses = diffusion_loss(network.eval(), diffusion, *_joined(draws, device)).unflatten(0, (len(configs), -1)).mean(1)
         for mine, loss in zip(out, losses.tolist()): mine[one] = loss
     return out

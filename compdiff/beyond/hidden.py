@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['WAYS', 'LEVELS', 'HIDDEN', 'EXPERIMENTS', 'concept_pictures', 'Reader', 'train_reader', 'calibrated', 'cached_reader',
-           'space_table', 'turn_table', 'network_at', 'pipeline_of', 'pictures', 'steered', 'channel_means',
-           'concept_vectors', 'random_like', 'ways_to_ask', 'plain_curves', 'shown_step', 'elicited_table',
-           'way_curves', 'lead_table', 'hidden_configs', 'sim_moments', 'sim_shallow', 'sim_deep', 'plot_ways',
-           'plot_space', 'plot_sim', 'plot_leads']
+           'space_table', 'turn_table', 'draw', 'pictures', 'steered', 'recorded', 'channel_means', 'concept_vectors',
+           'random_like', 'ways_to_ask', 'plain_curves', 'shown_step', 'elicited_table', 'way_curves', 'lead_table',
+           'hidden_configs', 'sim_moments', 'sim_shallow', 'sim_deep', 'plot_ways', 'plot_space', 'plot_sim',
+           'plot_leads']
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-002
 from collections.abc import Callable
@@ -26,13 +26,13 @@ from ..concepts import ConceptGraph, Nuisance, new_figure
 from ..data import generator, threads
 from ..diffusion import ConceptPipeline
 from ..emergence import Interval, emergence_interval
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, outcome, over_seeds
+from ..experiments import Claim, Experiment, Kept, Verdict, outcome, over_seeds, seeds_of
 from ..paper.frequency import sample_pictures
 from ..plots import COLOURS, DASHES, styled
 from ..probe import judge, spoil
 from ..render import SHAPES, draw_images, render, sample_values
-from ..runs import RunConfig, RunFolder, preset, whole
-from ..train import make_data, make_diffusion, make_network, make_probes
+from ..runs import RunConfig, RunFolder, whole
+from ..train import make_data, make_pipeline, make_probes, network_at, starting_noise
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-018
 _BENDS = 9  # shapes from the first to the second
@@ -169,24 +169,14 @@ def turn_table(space: pd.DataFrame,  # from `space_table`, with `run` and `seed`
     return pd.DataFrame(rows)
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-030
-def network_at(folder: RunFolder,  # of a run that kept its checkpoints
-               step: int,  # an evaluation
-               ) -> nn.Module:  # as it was evaluated
-    "The network of one evaluation."
-    path = folder.checkpoint_path(step)
-    if not path.exists():
-        raise FileNotFoundError(f"step: {step} has no weights in {folder.path}; allowed: an evaluation of a run with keep_checkpoints")
-    network = make_network(folder.config)
-    network.load_state_dict(load_file(path))
-    return network.eval().to(memory_format=torch.channels_last)
-
-
-def pipeline_of(network: nn.Module, config: RunConfig) -> ConceptPipeline:
-    "A silent pipeline around a network."
-    diffusion = make_diffusion(config)
-    pipe = ConceptPipeline(network, diffusion.scheduler(config.sampler), config.graph, diffusion, config.condition)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+def draw(pipe: ConceptPipeline, config: RunConfig,
+         prompts,  # a class a picture
+         noise: Tensor,  # (N, 3, H, W)
+         **options,  # of the pipeline, such as `extrapolate`
+         ) -> Tensor:  # (N, 3, H, W) in [0, 1]
+    "Pictures from given noises."
+    return pipe(list(prompts), latents=noise, image_size=config.image_size, num_inference_steps=config.num_inference_steps,
+                output_type="pt", **options).images
 
 
 def pictures(pipe: ConceptPipeline, config: RunConfig,
@@ -195,10 +185,8 @@ def pictures(pipe: ConceptPipeline, config: RunConfig,
              **options,  # of the pipeline, such as `extrapolate`
              ) -> Tensor:  # (classes x count, 3, H, W) in [0, 1], class by class
     "Pictures from the noises that the run was evaluated with."
-    shape = (max(count, config.images_per_class), 3, config.image_size, config.image_size)
-    noises = [torch.randn(shape, generator=generator(config.seed, f"evaluation {one}"))[:count] for one in classes]
-    return pipe([one for one in classes for _ in range(count)], latents=torch.cat(noises), image_size=config.image_size,
-                num_inference_steps=config.num_inference_steps, output_type="pt", **options).images
+    noises = torch.cat([starting_noise(config, one, count) for one in classes])
+    return draw(pipe, config, [one for one in classes for _ in range(count)], noises, **options)
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-032
 @contextmanager
@@ -215,14 +203,26 @@ def steered(network: nn.Module,
         for handle in handles: handle.remove()
 
 
-def channel_means(pipe: ConceptPipeline, config: RunConfig, one: str, places, count: int) -> dict[str, Tensor]:
-    "Place -> mean activation of each channel while a class is sampled (sampling steps, channels)."
+@contextmanager
+def recorded(network: nn.Module, places,
+             reduce=lambda output: output,  # what to keep of an output
+             ):  # yields place -> list, one entry a call
+    "What goes through some places of a network."
     found = {at: [] for at in places}
-    note = lambda at: lambda module, inputs, output: found[at].append(output.mean((0, 2, 3)))
-    handles = [getattr(pipe.unet, at).register_forward_hook(note(at)) for at in places]
-    try: pictures(pipe, config, [one], count)
+    def noting(at):
+        def hook(module, inputs, output): found[at].append(reduce(output))  # returns None: a value would replace the output
+        return hook
+    handles = [getattr(network, at).register_forward_hook(noting(at)) for at in places]
+    try: yield found
     finally:
         for handle in handles: handle.remove()
+
+
+def channel_means(pipe: ConceptPipeline, config: RunConfig, one: str, places,
+                  noise: Tensor,  # (N, 3, H, W)
+                  ) -> dict[str, Tensor]:
+    "Place -> mean activation of each channel while a class is sampled (sampling steps, channels)."
+    with recorded(pipe.unet, places, lambda output: output.mean((0, 2, 3))) as found: draw(pipe, config, [one] * len(noise), noise)
     return {at: torch.stack(means) for at, means in found.items()}
 
 
@@ -230,7 +230,7 @@ def concept_vectors(pipe: ConceptPipeline, config: RunConfig, places, count: int
     "Place -> what each variable adds to 000 in training classes (variables, sampling steps, channels)."
     size = len(config.graph.names)
     ones = ["0" * i + "1" + "0" * (size - i - 1) for i in range(size)]
-    base, *others = (channel_means(pipe, config, one, places, count) for one in ("0" * size, *ones))
+    base, *others = (channel_means(pipe, config, one, places, starting_noise(config, one, count)) for one in ("0" * size, *ones))
     return {at: torch.stack([other[at] - base[at] for other in others]) for at in places}
 
 
@@ -266,7 +266,7 @@ def ways_to_ask(folder: RunFolder,  # of a run that kept its checkpoints
                 ) -> dict[str, list[tuple[str, Callable]]]:  # way -> settings, each with a function from classes to pictures
     "How a network can be asked for classes."
     config, names = folder.config, folder.config.graph.names
-    pipe, final = pipeline_of(network_at(folder, step), config), network_at(folder, config.steps)
+    pipe, final = make_pipeline(network_at(folder, step), config), network_at(folder, config.steps)
     vectors = concept_vectors(pipe, config, ("mid", "up1", "up2"), _COUNT)
     noise = random_like(vectors, generator(config.seed, "random directions", step))
     factors = lambda name, factor: dict.fromkeys(names if name == "all" else (name,), factor)
@@ -429,7 +429,7 @@ def _judge_swing(kept: Kept) -> Verdict:
 
 def hidden_configs(pilot: bool) -> list[RunConfig]:
     "The main split, six seeds, with the weights of every evaluation."
-    return [preset("fast", graph="H32-train1", seed=seed, keep_checkpoints=True, **EVALUATED) for seed in range(1 if pilot else 6)]
+    return seeds_of(["H32-train1"], 1 if pilot else 6, keep_checkpoints=True)
 
 
 HIDDEN = Experiment("hidden", "the main split asked in five ways at every evaluation, 6 seeds", hidden_configs, (

@@ -144,21 +144,20 @@ def loss_by_noise(folder: RunFolder,  # of a run with `keep_checkpoints`
                   ) -> pd.DataFrame:  # step, class, timestep, loss
     "The held-out denoising loss of each class at chosen noise levels, 32 pictures each."
     import torch
-    from safetensors.torch import load_file
 
     from compdiff.data import generator
     from compdiff.diffusion import diffusion_loss
-    from compdiff.train import make_data, make_diffusion, make_network
+    from compdiff.train import make_data, make_diffusion, network_at
     config, count, rows = folder.config, 32, []
-    data, diffusion, network = make_data(config), make_diffusion(config), make_network(config).eval()
-    for path in sorted(folder.checkpoint_path().parent.glob("step_*"))[::every]:
-        network.load_state_dict(load_file(path))
+    data, diffusion = make_data(config), make_diffusion(config)
+    for step in sorted(int(path.stem.removeprefix("step_")) for path in folder.checkpoint_path().parent.glob("step_*"))[::every]:
+        network = network_at(folder, step)
         for one in config.graph.evaluated:
             batch = data.examples(torch.tensor(config.graph.index([one] * count)), "held-out")
             for timestep in timesteps:
                 noise = torch.randn(batch.images.shape, generator=generator(config.seed, f"noise level {timestep} {one}"))
                 with torch.no_grad(): loss = diffusion_loss(network, diffusion, batch, torch.full((count,), timestep), noise).mean().item()
-                rows.append({"step": int(path.stem.removeprefix("step_")), "class": one, "timestep": timestep, "loss": loss})
+                rows.append({"step": step, "class": one, "timestep": timestep, "loss": loss})
     return pd.DataFrame(rows)
 
 

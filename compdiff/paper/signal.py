@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..concepts import FAST, new_figure, split
 from ..emergence import emergence_interval, emergence_table
-from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, over_seeds
+from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, over_seeds, seeds_of
 from ..plots import COLOURS, DASHES, styled
 from ..runs import RunConfig, RunFolder, preset
 
@@ -51,7 +51,7 @@ def signal_configs(pilot: bool) -> list[RunConfig]:
 
 def prompting_configs(pilot: bool) -> list[RunConfig]:
     "The main split with the weights of every evaluation kept."
-    return [preset("fast", graph="H32-train1", seed=seed, keep_checkpoints=True, **EVALUATED) for seed in range(1 if pilot else 6)]
+    return seeds_of(["H32-train1"], 1 if pilot else 6, keep_checkpoints=True)
 
 # %% ../../nbs/paper/06_signal.ipynb #06-028
 def concept_signal(data,  # a RenderedData
@@ -158,19 +158,15 @@ def prompt_table(folder: RunFolder,  # a run that kept its checkpoints
                  ) -> pd.DataFrame:  # a row a moment, unseen class and prompt: accuracy a variable and `joint`
     "Plain prompts and over-prompts of the unseen classes, half-way and in the end."
     import torch
-    from safetensors.torch import load_file
 
     from compdiff.data import generator
-    from compdiff.diffusion import ConceptPipeline
     from compdiff.probe import judge
-    from compdiff.train import make_data, make_diffusion, make_network, make_probes
-    config, graph, diffusion = folder.config, folder.config.graph, make_diffusion(folder.config)
-    probe, network = make_probes(make_data(config), folder.path.parent / "probes")["cnn"], make_network(config)
+    from compdiff.train import make_data, make_pipeline, make_probes, network_at
+    config, graph = folder.config, folder.config.graph
+    probe = make_probes(make_data(config), folder.path.parent / "probes")["cnn"]
     rows, shape = [], (count, 3, config.image_size, config.image_size)
     for moment, step, prompts in (("half-way", half_way(folder), _PROMPTS), ("end", config.steps, _IN_THE_END)):
-        network.load_state_dict(load_file(folder.checkpoint_path(step)))
-        pipe = ConceptPipeline(network.eval(), diffusion.scheduler(config.sampler), graph, diffusion, config.condition)
-        pipe.set_progress_bar_config(disable=True)
+        pipe = make_pipeline(network_at(folder, step), config)
         for one in (one for one in graph.evaluated if graph.distance_to_train(one)):
             noise = torch.randn(shape, generator=generator(config.seed, f"prompting {one}"))
             for prompted, factor in prompts:
