@@ -101,6 +101,26 @@ def test_every_panel_follows_the_slider(visit, big, folder):
     assert f"011 (circle, blue, small) at {table['joint']:.2f}" in page.inner_text(".cd-state")
 
 
+def test_way_through_the_concept_graph_ends_where_the_pictures_lie(visit, big, folder):
+    page = visit(big)
+    at = """selector => {
+        const box = document.querySelector(selector).getBoundingClientRect()
+        return [box.x + box.width / 2, box.y + box.height / 2]
+    }"""
+    node = {one: np.array(page.evaluate(at, f"[data-class='{one}'] .cd-body")) for one in ("000", "100", "010", "001", "011")}
+    page.click("[data-class='011'].cd-node")
+    page.focus(".cd-slider")
+    for press in ("Home", "End"):
+        page.keyboard.press(press)
+        page.wait_for_timeout(50)
+        step = 10 if press == "Home" else 600
+        right = folder.curves.query(f"step == {step} and `class` == '011' and measure == 'hard'").set_index("variable")["value"]
+        shares = [1 - right["shape"], right["colour"], right["size"]]
+        wanted = node["000"] + sum(share * (node[one] - node["000"]) for share, one in zip(shares, ("100", "010", "001"), strict=True))
+        np.testing.assert_allclose(page.evaluate(at, ".cd-here"), wanted, atol=0.6)
+    assert page.get_attribute(".cd-trail", "d").count("L") == 59
+
+
 def test_keyboard(visit, big):
     page = visit(big)
     page.focus("[data-class='110'].cd-node")

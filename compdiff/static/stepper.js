@@ -116,6 +116,14 @@ export function barLines(doc, runs, i, measure) { // a class by variable and in 
   })
 }
 
+const binary = doc => doc.graph.variables.every(variable => variable.values.length === 2)
+
+export function conceptPath(doc, runs, i, measure, step) { // where class i's pictures lie: at each evaluation the share that shows each variable's second value
+  if (!binary(doc)) return []
+  const shown = doc.graph.variables.map((_, k) => band(runs.map(run => series(run, i, measure, k)).filter(one => one.steps.length)))
+  return shown[0].steps.filter(one => one <= step).map((_, t) => shown.map(({ centre }, k) => doc.classes[i][k] === '1' ? centre[t] : 1 - centre[t]))
+}
+
 export function headline(doc, scenes, { step, chosen, threshold }) {
   if (step == null) return 'Nothing was evaluated yet'
   const i = doc.classes.indexOf(chosen), words = doc.graph.nodes.find(node => node.name === chosen)?.words
@@ -363,8 +371,9 @@ function graphPanel(app) {
     const part = { node, index, known, ring, body, name, number, all }
     return part
   })
-  svg.append(...lines, axes, ...parts.map(part => part.all))
-  let view
+  const trail = s('path', { class: 'cd-trail' }), here = s('path', { class: 'cd-here', d: ngon(16)(6) })
+  svg.append(...lines, axes, trail, here, ...parts.map(part => part.all))
+  let view, spot
 
   function place(width, scene) {
     view = scene
@@ -388,6 +397,15 @@ function graphPanel(app) {
       set(part.name, { y: -r * 0.28, 'font-size': small ? 9.5 : 11 }); set(part.number, { y: r * 0.42, 'font-size': small ? 10.5 : 13 })
     }
     names(at, r, tall, beside)
+    spot = at
+  }
+
+  function pathTo(i, step) { // the way of a class's pictures in the drawing, in which each variable has a direction
+    const path = conceptPath(doc, view.runs, i, app.get('measure'), step)
+    if (!path.length) return []
+    const zero = nodes[0].name, unit = k => nodes.find(node => node.name === zero.slice(0, k) + '1' + zero.slice(k + 1))
+    const origin = spot(nodes[0]), arms = path[0].map((_, k) => spot(unit(k)).map((x, c) => x - origin[c]))
+    return path.map(shares => origin.map((x, c) => shares.reduce((sum, share, k) => sum + share * arms[k][c], x)))
   }
 
   function flat(node) { return [node.place[0] * size[0], node.place[1] * size[1]] }
@@ -414,7 +432,10 @@ function graphPanel(app) {
   }
 
   function update() {
-    const step = app.get('step'), chosen = app.get('chosen')
+    const step = app.get('step'), chosen = app.get('chosen'), i = doc.classes.indexOf(chosen)
+    const path = step == null ? [] : pathTo(i, step)
+    set(trail, { d: pathOf(path), stroke: app.look[i].colour })
+    set(here, { fill: app.look[i].colour, visibility: path.length ? 'visible' : 'hidden', transform: `translate(${path.at(-1) ?? '0 0'})` })
     for (const part of parts) {
       const now = part.now = part.known && step != null ? lineAt(view.lines[part.index], step) : null, look = now ? shade(now.value) : null
       set(part.body, { fill: look?.fill ?? 'var(--cd-none)' })
@@ -573,7 +594,7 @@ function groupBlock(app, group) {
   }
   function update() {
     const step = app.get('step'), chosen = app.get('chosen')
-    titles.graph.textContent = step == null ? 'Concept graph' : `Concept graph at step ${comma(view.runs.length === 1 ? view.runs[0].steps[lastAt(view.runs[0].steps, step)] ?? step : step)}; squares are in training`
+    titles.graph.textContent = step == null ? 'Concept graph' : `Concept graph at step ${comma(view.runs.length === 1 ? view.runs[0].steps[lastAt(view.runs[0].steps, step)] ?? step : step)}; squares are in training${binary(app.doc) ? `, the line is where pictures of ${chosen} lie` : ''}`
     titles.bars.textContent = `${chosen} by variable, and combined`
     about.textContent = aboutText(group, view.runs, step)
     curves.update(); graph.update(); samples.update(); bars.update()
