@@ -6,7 +6,7 @@
 __all__ = ['SHAPE_COLOUR_SIZE', 'VALUES', 'PAIRS', 'TENTH', 'LAST', 'NEVER', 'DEVELOPMENT', 'PREDICTORS', 'BASELINES', 'CORNERS',
            'SHARES', 'USUAL_LEVELS', 'PREDICTION', 'EXPERIMENTS', 'class_features', 'excess_loss', 'feature_table',
            'fit', 'predict', 'left_out', 'decides', 'new_graphs', 'rare_graph', 'setting_errors', 'rank_correlation',
-           'levels']
+           'levels', 'plot_predictions']
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-002
 from itertools import combinations
@@ -14,10 +14,11 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ..concepts import FAST, SPLITS, ConceptGraph, keep_values
+from ..concepts import FAST, SPLITS, ConceptGraph, keep_values, new_figure
 from ..emergence import Interval, emergence_table, seed_interval, select
 from ..experiments import Claim, Experiment, Kept, Verdict, outcome, seeds_of
 from ..paper.frequency import REACHED, UNCUT, frequency_configs
+from ..plots import COLOURS, MARKERS, styled
 from ..runs import RunConfig
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-010
@@ -219,3 +220,23 @@ PREDICTION = Experiment("prediction", "eight training sets drawn by chance, and 
     Claim("They tell below which share of a rare class its unseen relatives fail to appear.", "ours", _CRITICAL, _judge_critical, 16)),
     ("hard", "loss"))
 EXPERIMENTS = (PREDICTION,)
+
+# %% ../../nbs/beyond/05_prediction.ipynb #05-045
+@styled
+def plot_predictions(table: pd.DataFrame,  # from `feature_table`
+                     predictions: dict[str, pd.Series],  # by predictor, a log step for each row
+                     ):  # the matplotlib Figure
+    "What was said and what came, means over seeds, a panel a predictor."
+    figure, ticks = new_figure(7.6, 3.9), [30, 50, 80, 120, NEVER]
+    for axes, (name, said) in zip(figure.subplots(1, len(predictions), sharex=True, sharey=True), predictions.items()):
+        means = table.assign(said=said).groupby(["split", "class", "distance"])[["said", "log_step"]].mean().reset_index()
+        for distance, part in means.groupby("distance"):
+            axes.scatter(np.exp(part["said"]), np.exp(part["log_step"]), s=26, color=COLOURS[distance], marker=MARKERS[distance],
+                         alpha=0.8, linewidth=0, label=f"distance {distance}")
+        axes.plot([30, NEVER], [30, NEVER], color="#999999", linewidth=1, dashes=(2, 2), zorder=0)
+        axes.set(xscale="log", yscale="log", xlabel="step as predicted", title=name)
+        for axis in (axes.xaxis, axes.yaxis): axis.set_ticks(ticks, [*map(str, ticks[:-1]), "never"], minor=False)
+        axes.minorticks_off()
+    figure.axes[0].set_ylabel("step at which it emerged")
+    figure.axes[0].legend(loc="upper left")
+    return figure
