@@ -6,7 +6,7 @@
 __all__ = ['WEIGHT', 'FILL', 'GRAPH', 'BOLD_GRAPH', 'ICONS', 'BOLD', 'EXPERIMENTS', 'draw_icon', 'read_icons', 'write_icons',
            'icon_configs', 'keep_all']
 
-# %% ../../nbs/beyond/02_icons.ipynb #02-007
+# %% ../../nbs/beyond/02_icons.ipynb #02-023
 import io
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from ..concepts import ConceptGraph, ConceptVariable
 from ..experiments import EVALUATED, Experiment, Kept
 from ..runs import RunConfig, preset
 
-# %% ../../nbs/beyond/02_icons.ipynb #02-009
+# %% ../../nbs/beyond/02_icons.ipynb #02-025
 _FORMS = {"outlined": "", "filled": "-fill"}  # what the file's name ends in
 _ALIKE = 0.1  # root mean squared difference of pixels, as in `look_alikes`
 
@@ -69,7 +69,7 @@ def write_icons(out: str | Path,  # a new folder
     write_pictures(out, pictures, table)
     return card(pictures, table, ["weight", "fill", "colour"], "Material Symbols by Google (Apache 2.0)")
 
-# %% ../../nbs/beyond/02_icons.ipynb #02-013
+# %% ../../nbs/beyond/02_icons.ipynb #02-029
 WEIGHT = ConceptVariable("weight", ("light", "bold"))
 FILL = ConceptVariable("fill", ("outlined", "filled"))
 GRAPH = corner_graph("icons", WEIGHT, FILL, TINT)
