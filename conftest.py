@@ -24,6 +24,7 @@ COMPARED = {
     "01_correlated.ipynb",
     "02_digits.ipynb",
     "02_faces.ipynb",
+    "02_icons.ipynb",
     "summary.ipynb",
     "05_prediction.ipynb",
     "06_batched.ipynb",
