@@ -21,7 +21,7 @@ from ..paper.frequency import REACHED, UNCUT, frequency_configs
 from ..plots import COLOURS, MARKERS, styled
 from ..runs import RunConfig
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-010
+# %% ../../nbs/beyond/05_prediction.ipynb #05-013
 SHAPE_COLOUR_SIZE = tuple(keep_values(variable, 2) for variable in FAST[:3])
 VALUES = ("rare shape", "rare colour", "rare size")
 PAIRS = ("rare shape+colour", "rare shape+size", "rare colour+size")
@@ -43,7 +43,7 @@ def class_features(graph: ConceptGraph,  # of shape, colour and size, two values
         rows.append({"class": one, "distance": graph.distance_to_train(one)} | rare | pairs)
     return pd.DataFrame(rows)
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-014
+# %% ../../nbs/beyond/05_prediction.ipynb #05-017
 TENTH, LAST, NEVER = 16, 160, 200  # steps: what counts as early, the end of a run, and what stands for "never" in an average
 
 
@@ -70,7 +70,7 @@ def feature_table(kept: Kept) -> pd.DataFrame:  # a row a run and unseen class: 
     table = came.drop(columns="trained").merge(known, on=["split", "class"]).merge(excess_loss(kept.curves), on=["run", "class"])
     return table.assign(group=table["split"].map(_group), log_step=np.log(table["emerged"].astype(float).fillna(NEVER)))
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-016
+# %% ../../nbs/beyond/05_prediction.ipynb #05-019
 def _development(pilot: bool) -> list[RunConfig]:
     splits = seeds_of(["H32-train1"], 16) + seeds_of([f"H32-train{i}" for i in range(2, 11)], 4)
     rare = [config for config in frequency_configs(False) if any(way in config.graph.name for way in ("-pooled-", "-share-"))]
@@ -79,7 +79,7 @@ def _development(pilot: bool) -> list[RunConfig]:
 
 DEVELOPMENT = Experiment("prediction-fit", "what the predictor was fitted to", _development, (), ("hard", "loss"))
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-020
+# %% ../../nbs/beyond/05_prediction.ipynb #05-023
 def fit(table: pd.DataFrame,  # from `feature_table`
         features,  # columns
         shrink: float = 0.03,  # ridge penalty on standardised features, per unit of weight
@@ -107,7 +107,7 @@ def left_out(table: pd.DataFrame, features) -> pd.Series:
     parts = [predict(rows, fit(table[table["group"] != group], features)) for group, rows in table.groupby("group")]
     return pd.concat(parts).reindex(table.index)
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-024
+# %% ../../nbs/beyond/05_prediction.ipynb #05-027
 PREDICTORS = {  # fitted to DEVELOPMENT, and frozen before the settings below were trained
     "before training": {"constant": 3.2482, "rare shape": 0.1439, "rare colour": 0.1585, "rare size": 0.0179,
                         "rare shape+colour": 0.1909, "rare shape+size": 0.2044, "rare colour+size": -0.0217},
@@ -117,7 +117,7 @@ PREDICTORS = {  # fitted to DEVELOPMENT, and frozen before the settings below we
     "median": {"constant": 4.1589}}
 BASELINES = ("distance alone", "median")
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-033
+# %% ../../nbs/beyond/05_prediction.ipynb #05-036
 def decides(train) -> bool:  # class strings
     "Whether the variables' effects can be told apart in a training set: no variable is a sum of others."
     design = np.array([[1, *map(int, one)] for one in train])
@@ -151,7 +151,7 @@ def _configs(pilot: bool) -> list[RunConfig]:
     cuts = seeds_of([rare_graph(corner, share) for share in SHARES for corner in CORNERS], 1)
     return seeds_of(new_graphs(), 1) + cuts + ([] if pilot else [config for config in seeds_of(new_graphs(), 2) if config.seed])
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-036
+# %% ../../nbs/beyond/05_prediction.ipynb #05-039
 def setting_errors(table: pd.DataFrame,  # from `feature_table`
                    ) -> pd.DataFrame:  # a row a setting, a column a predictor: mean absolute error of log steps
     "How far off each predictor is."
@@ -186,7 +186,7 @@ _STEPS = ("On the eight new training sets: holds if the mean absolute error in l
           "over settings above 0, and the rank correlation of predicted and true steps has an interval above 0.3. Partly: one of the two "
           "intervals lies above 0. Else it does not hold.")
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-038
+# %% ../../nbs/beyond/05_prediction.ipynb #05-041
 def levels(table: pd.DataFrame,  # from `feature_table`, of cuts to several shares
            ) -> pd.DataFrame:  # a row a corner and class that needs the rare value: shares at which it came, and as predicted
     "At how many shares of a rare class each unseen class was drawn."
@@ -221,7 +221,7 @@ PREDICTION = Experiment("prediction", "eight training sets drawn by chance, and 
     ("hard", "loss"))
 EXPERIMENTS = (PREDICTION,)
 
-# %% ../../nbs/beyond/05_prediction.ipynb #05-045
+# %% ../../nbs/beyond/05_prediction.ipynb #05-048
 @styled
 def plot_predictions(table: pd.DataFrame,  # from `feature_table`
                      predictions: dict[str, pd.Series],  # by predictor, a log step for each row
