@@ -110,10 +110,12 @@ _COMPOSITION = ("The mean final accuracy of the two unseen classes that break th
 
 
 def _judge_order(kept: Kept) -> Verdict:
-    steps = by_run(dial_table(kept.curves).assign(emerged=lambda t: t["emerged"].clip(upper=1e4)), "emerged")
+    table = dial_table(kept.curves)
+    steps = by_run(table.assign(emerged=table["emerged"].clip(upper=1e4)), "emerged")
     rank = seed_interval([row.rank().corr(pd.Series(row.index, row.index).rank()) if row.nunique() > 1 else 0.0
                           for _, row in steps.iterrows()])
-    said = ", ".join(f"{rho:g}: {np.median(column):.0f}" if np.median(column) < 1e4 else f"{rho:g}: never" for rho, column in steps.items())
+    middle = table[(table["role"] == "breaks, unseen") & ~table["cured"]].groupby("rho")["emerged"].median()
+    said = ", ".join(f"{rho:g}: {step:.0f}" if np.isfinite(step) else f"{rho:g}: never" for rho, step in middle.items())
     return Verdict(outcome(rank.low > 0.5, rank.low > 0), rank, "mean rank correlation of correlation and step", kept.runs,
                    f"Median step by correlation: {said}.")
 
