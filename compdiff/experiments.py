@@ -48,7 +48,7 @@ class Verdict:
     @property
     def size(self) -> str:
         "The effect with its interval."
-        value, low, high = (f"{number:.2f}" for number in self.effect)
+        value, low, high = (f"{number:z.2f}" for number in self.effect)
         return "" if value == "nan" else value if low == "nan" else f"{value} ({low} to {high})"
 
     def __str__(self):

@@ -361,21 +361,20 @@ def plot_sums(table: pd.DataFrame):  # from `sums_table`; the matplotlib Figure
     "How far a combination's vector is from the sum of its parts, and what shows when the sum is added to a red circle."
     figure = new_figure(9.6, 3.6)
     left, right = figure.subplots(1, 2)
-    far = table[table["measure"] == "residual"].groupby(["step", "place"])["value"].mean().unstack("place")[list(PLACES)]
-    for i, (step, values) in enumerate(far.iterrows()):
-        left.plot(range(len(PLACES)), values, color=COLOURS[i + 1], linestyle=DASHES[i], marker="os^"[i % 3], label=f"step {step}")
+    far = table[table["measure"] == "residual"].groupby(["seed", "place"])["value"].mean().unstack("place")[list(PLACES)]
+    for _, values in far.iterrows(): left.plot(range(len(PLACES)), values, ".", color=COLOURS[1], alpha=0.6)
+    left.plot(range(len(PLACES)), far.mean(), "o-", color=COLOURS[1])
     left.set_xticks(range(len(PLACES)), PLACES)
-    left.set(ylabel="length of vector minus sum,\nas a share of the vector", ylim=(0, None), title="Geometry")
-    left.legend()
-    shown = table[table["measure"].isin(("right", "clean"))].groupby(["step", "class", "measure", "place", "strength"])["value"].mean()
-    best = shown.groupby(["step", "class", "measure"]).max()
-    classes = sorted(best.index.unique("class"), key=lambda one: (one.count("1"), one))
-    for i, step in enumerate(best.index.unique("step")):
-        for measure, mark in (("right", "o"), ("clean", "x")):
-            values = [best[step, one, measure] for one in classes]
-            right.plot(np.arange(len(classes)) + 0.15 * (i - 1), values, mark, color=COLOURS[i + 1],
-                       label=f"step {step}, {measure}")
+    left.set(ylabel="length of vector minus sum,\nas a share of the vector", ylim=(0, 1.08 * far.to_numpy().max()), title="Geometry")
+    best = table.groupby(["measure", "class", "seed"])["value"].max()
+    classes = sorted(best["right"].index.unique("class"), key=lambda one: (one.count("1"), one))
+    for measure, mark, colour, aside in (("right", "o", COLOURS[1], -0.18), ("clean", "D", COLOURS[2], 0.18)):
+        for place, one in enumerate(classes):
+            seeds = best[measure, one]
+            right.plot(place + aside + np.linspace(-0.1, 0.1, len(seeds)), seeds, mark, color=colour, alpha=0.7, markersize=5,
+                       label=measure if place == 0 else None)
     right.set_xticks(range(len(classes)), classes)
-    right.set(ylabel="share of pictures, best setting", ylim=(-0.04, 1.04), xlabel="variables whose vectors are added", title="Effect")
-    right.legend(fontsize=8)
+    right.set(ylabel="share of pictures, best setting", ylim=(-0.04, 1.04), xlabel="variables whose vectors are added",
+              title="Effect, a dot a seed")
+    right.legend(loc="center right")
     return figure

@@ -181,8 +181,6 @@ def _judge_toy(kept: Kept) -> Verdict:
 _TOY = ("Fitted to the product of each unseen class with n = 3 abilities. Holds: the interval of the mean root mean squared error over "
         "seeds lies below 0.1. Partly: below 0.2. Else it does not hold.")
 
-
-
 # %% ../../nbs/paper/02_multiplicative.ipynb #02-041
 MULTIPLICATIVE = Experiment("multiplicative", "the main split, 16 seeds, variable by variable", main_runs, (
     Claim("111 comes suddenly: the product of its variables' accuracies jumps where their mean rises smoothly.", "Fig. 6", _JUMP,

@@ -291,16 +291,18 @@ def plot_prompts(prompts: pd.DataFrame):  # from `prompt_table`, with `seed`; th
     "Accuracy of each unseen class by prompt, half-way and in the end: dots are seeds, bars their means."
     classes = sorted(set(prompts["class"]))
     figure = new_figure(9.6, 4.6)
-    for row, moment in zip(figure.subplots(2, len(classes), sharex=True, sharey=True), ("half-way", "end")):
+    asked = {"half-way": _PROMPTS, "end": _IN_THE_END}
+    rows = figure.subplots(2, len(classes), sharex=True, sharey="row", height_ratios=[len(prompted) + 1 for prompted in asked.values()])
+    for row, (moment, prompted) in zip(rows, asked.items()):
         for axes, one in zip(row, classes):
             some = prompts[(prompts["moment"] == moment) & (prompts["class"] == one)]
-            for k, (name, factor) in enumerate(_PROMPTS):
+            for k, (name, factor) in enumerate(prompted):
                 values = some[(some["prompted"] == name) & np.isclose(some["factor"], factor)]["joint"]
                 colour = COLOURS[0 if name == "none" else 2 if name == "all" else _LINES[name][0]]
                 axes.plot(values, k + np.linspace(-0.2, 0.2, len(values)), ".", color=colour, alpha=0.6)
                 if len(values): axes.plot([values.mean()] * 2, [k - 0.35, k + 0.35], color=colour)
             axes.set_title(f"{one}, {moment}", fontsize=9.5)
-            axes.set(xlim=(-0.05, 1.05), ylim=(len(_PROMPTS) - 0.4, -0.6))
-        row[0].set_yticks(range(len(_PROMPTS)), ["plain" if name == "none" else f"{name}, {factor:g}" for name, factor in _PROMPTS])
+            axes.set(xlim=(-0.05, 1.05), ylim=(len(prompted) - 0.4, -0.6))
+        row[0].set_yticks(range(len(prompted)), ["plain" if name == "none" else f"{name}, {factor:g}" for name, factor in prompted])
     figure.supxlabel("share of pictures right in all variables", fontsize=9.5)
     return figure
