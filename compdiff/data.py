@@ -347,7 +347,7 @@ class DataCard:
     "The facts of a data set; shows itself as HTML."
     classes: list[dict]  # a row a class: class, in words, in training, share of draws, distinct pictures
     variables: list[dict]  # a row a value of a continuous variable: bounds seen, and whether the values are disjoint
-    examples: Image.Image  # a row a class
+    examples: Image.Image = field(repr=False)  # a row a class
 
     def _repr_html_(self):
         table = lambda rows: html_table(rows[0], (row.values() for row in rows))

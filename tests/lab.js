@@ -53,7 +53,11 @@ window.lab = (() => {
   const outcome = path => outcomes[path] ??= run(path).catch(failed)
 
   // The panel stays: one that goes while JupyterLab moves the focus makes it complain of its own (`footer` of null).
-  async function close(path) { await panels[path]?.sessionContext.shutdown() }
+  async function close(path) {
+    const context = panels[path]?.sessionContext, waiting = () => context?.session?.kernel?._futures?.size
+    for (let wait = 0; wait < 50 && waiting(); wait++) await new Promise(go => setTimeout(go, 100)) // JupyterLab complains of requests cut off
+    await context?.shutdown()
+  }
 
   function runAll(paths, only, atOnce) { // those that have not run yet, some of them only opened; to be asked for by `outcome`
     const waiting = paths.filter(path => !outcomes[path]), ready = {}
