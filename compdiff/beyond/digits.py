@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOOPED', 'LOOP', 'STROKE', 'SLANT', 'TINT', 'GRAPH', 'REACHED', 'DIGITS', 'EXPERIMENTS', 'stroke_width', 'slant',
-           'outer', 'read_digits', 'deal_tints', 'label_digits', 'look_alikes', 'empty_folder', 'write_pictures',
-           'card', 'write_digits', 'corner_graph', 'digit_graph', 'digit_config', 'digit_configs', 'probe_table',
-           'keep_all']
+           'outer', 'read_digits', 'deal_tints', 'label_digits', 'look_alikes', 'empty_folder', 'inked',
+           'write_pictures', 'card', 'write_digits', 'corner_graph', 'digit_graph', 'digit_config', 'digit_configs',
+           'probe_table', 'keep_all']
 
 # %% ../../nbs/beyond/02_digits.ipynb #02-021
 import json
@@ -118,26 +118,28 @@ def empty_folder(out: str | Path) -> Path:
     return out
 
 
-def _inked(pictures: np.ndarray, table: pd.DataFrame) -> np.ndarray:
-    "Pictures (N, 28, 28, 3), in white or in each one's colour."
+def inked(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
+          table: pd.DataFrame,  # a row a picture, with `colour_value` where ink is coloured
+          ) -> np.ndarray:  # (N, 28, 28, 3) in [0, 1]
+    "Pictures in white or in each one's colour."
     coloured = "colour_value" in table
     ink = np.array([row.split() for row in table["colour_value"]], float) if coloured else np.ones((len(table), 3))
     return pictures[..., None] * ink[:, None, None]
 
 
 def write_pictures(out: Path,  # a new folder
-                   pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
-                   table: pd.DataFrame,  # a row a picture: `file_name` first, and `colour_value` where ink is coloured
+                   pictures: np.ndarray,  # (N, H, W, 3) in [0, 1]
+                   table: pd.DataFrame,  # a row a picture, with `file_name`
                    ) -> None:
     "Pictures, and metadata.csv beside them."
     with whole(out) as beside:
         for folder in {Path(file).parent for file in table["file_name"]}: (beside / folder).mkdir(parents=True)
-        for file, picture in zip(table["file_name"], _inked(pictures, table)):
+        for file, picture in zip(table["file_name"], pictures):
             Image.fromarray(np.rint(255 * picture).astype(np.uint8)).save(beside / file)
         table.to_csv(beside / "metadata.csv", index=False)
 
 
-def card(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
+def card(pictures: np.ndarray,  # (N, H, W, 3) in [0, 1]
          table: pd.DataFrame,  # as `write_pictures` has it
          names: list[str],  # the columns that make a class
          source: str,  # whose pictures they are
@@ -145,7 +147,7 @@ def card(pictures: np.ndarray,  # (N, 28, 28) in [0, 1]
     "What a folder holds: pictures a class, look-alikes, and whose they are."
     used = ~(table[names] == "between").any(axis=1).to_numpy()
     classes, kept = table.loc[used, names].agg(", ".join, axis=1).to_numpy(), np.flatnonzero(used)
-    pairs = look_alikes(_inked(pictures, table)[used], classes)
+    pairs = look_alikes(pictures[used], classes)
     rest = "" if used.all() else "; the others lie between two values"
     lines = [f"{len(table)} pictures, {used.sum()} in a class of {' x '.join(names)}{rest}"]
     lines += [f"{count:5d}  {one}" for one, count in zip(*np.unique(classes, return_counts=True))]
@@ -164,6 +166,7 @@ def write_digits(out: str | Path,  # a new folder
     table = label_digits(pictures, digits)
     table.insert(0, "file_name", [f"{digit}/{i:05d}.png" for i, digit in enumerate(digits)])
     if not tint: table = table.drop(columns=["colour", "colour_value"])
+    pictures = inked(pictures, table)
     write_pictures(out, pictures, table)
     return card(pictures, table, ["loop", "stroke", "slant", *["colour"] * tint], "MNIST by LeCun, Cortes and Burges (CC BY-SA 3.0)")
 
@@ -290,14 +293,13 @@ def probe_table(data,  # FolderData
 def keep_all(root: str | Path = "runs",  # folder of runs
              out: str | Path = "nbs/results/beyond",  # folder of kept results
              folder: str | Path = "digits",  # of pictures
-             experiment: Experiment | None = None,  # on a folder; default: DIGITS
+             experiment: Experiment = DIGITS,  # on a folder
              ) -> Kept:
     "What `keep` keeps, the probes' accuracy, real pictures and generated ones."
     import torch
 
     from compdiff.data import read_folder
     from compdiff.render import image_grid
-    experiment = experiment or DIGITS
     first = next(run for run in finished_runs(experiment, root) if run.config.seed == 0)
     out, name, graph = Path(out), experiment.name, first.config.graph
     data = read_folder(folder, graph)

@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from . import digits
-from .digits import TINT, card, corner_graph, deal_tints, empty_folder, write_pictures
+from .digits import TINT, card, corner_graph, deal_tints, empty_folder, inked, write_pictures
 from ..concepts import ConceptGraph, ConceptVariable
 from ..experiments import EVALUATED, Experiment, Kept
 from ..runs import RunConfig, preset
@@ -66,6 +66,7 @@ def write_icons(out: str | Path,  # a new folder
     out, (pictures, table) = empty_folder(out), read_icons(light, bold)
     table = deal_tints(table, ["weight", "fill"])
     table.insert(0, "file_name", table["weight"] + "-" + table["fill"] + "/" + table["icon"] + ".png")
+    pictures = inked(pictures, table)
     write_pictures(out, pictures, table)
     return card(pictures, table, ["weight", "fill", "colour"], "Material Symbols by Google (Apache 2.0)")
 
