@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SHAPE_COLOUR_SIZE', 'VALUES', 'PAIRS', 'TENTH', 'LAST', 'NEVER', 'DEVELOPMENT', 'PREDICTORS', 'BASELINES', 'CORNERS',
-           'SHARES', 'USUAL_LEVELS', 'PREDICTION', 'EXPERIMENTS', 'class_features', 'excess_loss', 'feature_table',
-           'fit', 'predict', 'left_out', 'decides', 'new_graphs', 'rare_graph', 'setting_errors', 'rank_correlation',
-           'levels', 'plot_predictions']
+           'SHARES', 'STEPS', 'USUAL_LEVELS', 'CRITICAL', 'PREDICTION', 'EXPERIMENTS', 'class_features', 'excess_loss',
+           'feature_table', 'fit', 'predict', 'left_out', 'decides', 'new_graphs', 'rare_graphs', 'setting_errors',
+           'rank_correlation', 'judge_steps', 'levels', 'judge_levels', 'plot_predictions']
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-002
 from itertools import combinations
@@ -124,44 +124,47 @@ def decides(train) -> bool:  # class strings
     return int(np.linalg.matrix_rank(design)) == design.shape[1]
 
 
-def new_graphs(count: int = 8, seed: int = 2026) -> list[ConceptGraph]:
-    "Training sets of four classes, drawn from those that decide and that the authors do not have."
+def new_graphs(count: int = 8, seed: int = 2026,
+               but=(),  # graphs whose training sets are not drawn again
+               ) -> list[ConceptGraph]:
+    "Training sets of four classes, drawn from those that decide and that neither the authors nor the other graphs have."
     classes = ConceptGraph(SHAPE_COLOUR_SIZE, "000").classes
-    theirs = {frozenset(train.split()) for train, _ in SPLITS.values()}
-    allowed = [four for four in combinations(classes, 4) if decides(four) and frozenset(four) not in theirs]
+    known = {frozenset(train.split()) for train, _ in SPLITS.values()} | {frozenset(graph.train) for graph in but}
+    allowed = [four for four in combinations(classes, 4) if decides(four) and frozenset(four) not in known]
     chosen = np.random.default_rng(seed).choice(len(allowed), count, replace=False)
     return [ConceptGraph(SHAPE_COLOUR_SIZE, allowed[i], name=f"H32-{'-'.join(allowed[i])}") for i in sorted(chosen)]
 
 
-CORNERS = {"H32-corner-111": (("111", "011", "101", "110"), "101"),  # training classes, and the one that is cut
-           "H32-corner-110": (("110", "010", "100", "111"), "010")}
+CORNERS = {"111": "101", "110": "010"}  # the class in the corner, and the neighbour that is cut
 SHARES = (500, 167, 56, 19)
 
 
-def rare_graph(corner: str,  # in CORNERS
-               share: float,  # of the cut class, in 1,500ths of the others'
-               ) -> ConceptGraph:
-    "A corner with one class drawn seldom."
-    train, cut = CORNERS[corner]
-    weights = [share / UNCUT if one == cut else 1 for one in train]
-    return ConceptGraph(SHAPE_COLOUR_SIZE, train, weights=weights, name=f"{corner}-share-{cut}-{share}")
+def rare_graphs(corners: dict[str, str],  # as CORNERS
+                ) -> list[ConceptGraph]:  # all corners at the largest share, then at the next
+    "A class and its neighbours, one of them drawn as seldom as one of SHARES pictures would be, against 1,500 of each other."
+    neighbours = ConceptGraph(SHAPE_COLOUR_SIZE, "000").neighbours
+    trains = {corner: (corner, *neighbours(corner)) for corner in corners}
+    return [ConceptGraph(SHAPE_COLOUR_SIZE, train, weights=[share / UNCUT if one == corners[corner] else 1 for one in train],
+                         name=f"H32-corner-{corner}-share-{corners[corner]}-{share}")
+            for share in SHARES for corner, train in trains.items()]
 
 
 def _configs(pilot: bool) -> list[RunConfig]:
-    cuts = seeds_of([rare_graph(corner, share) for share in SHARES for corner in CORNERS], 1)
+    cuts = seeds_of(rare_graphs(CORNERS), 1)
     return seeds_of(new_graphs(), 1) + cuts + ([] if pilot else [config for config in seeds_of(new_graphs(), 2) if config.seed])
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-039
 def setting_errors(table: pd.DataFrame,  # from `feature_table`
+                   predictors: dict[str, dict[str, float]],  # coefficients by predictor
                    ) -> pd.DataFrame:  # a row a setting, a column a predictor: mean absolute error of log steps
     "How far off each predictor is."
     return pd.DataFrame({name: (predict(table, numbers) - table["log_step"]).abs().groupby(table["split"]).mean()
-                         for name, numbers in PREDICTORS.items()})
+                         for name, numbers in predictors.items()})
 
 
-def rank_correlation(table: pd.DataFrame, name: str) -> Interval:
+def rank_correlation(table: pd.DataFrame, coefficients: dict[str, float]) -> Interval:
     "Spearman's correlation of what was said and what came, classes averaged over seeds; the interval is over settings."
-    means = table.assign(said=predict(table, PREDICTORS[name])).groupby(["split", "class"])[["said", "log_step"]].mean()
+    means = table.assign(said=predict(table, coefficients)).groupby(["split", "class"])[["said", "log_step"]].mean()
     settings = [part.to_numpy() for _, part in means.groupby("split")]
     over = lambda parts: pd.DataFrame(np.concatenate(parts)).corr(method="spearman").iloc[0, 1]
     draws = np.random.default_rng(0).integers(len(settings), size=(999, len(settings)))
@@ -169,55 +172,73 @@ def rank_correlation(table: pd.DataFrame, name: str) -> Interval:
     return Interval(float(over(settings)), float(low), float(high))
 
 
+def judge_steps(table: pd.DataFrame,  # from `feature_table`
+                predictors: dict[str, dict[str, float]],  # coefficients by predictor
+                name: str,  # the one that is judged
+                rivals,  # names of others, the best of which is to be beaten
+                ) -> Verdict:
+    "Whether a predictor tells the steps, by STEPS."
+    off, order = setting_errors(table, predictors), rank_correlation(table, predictors[name])
+    rival = off[list(rivals)].mean().idxmin()
+    gain = seed_interval(off[rival] - off[name])
+    return Verdict(outcome(gain.low > 0 and order.low > 0.3, gain.low > 0 or order.low > 0), order, "rank correlation",
+                   table["run"].nunique(), f"Its log steps are off by {off[name].mean():.3f} on average, its rival's ({rival}) "
+                   f"by {off[rival].mean():.3f}; gain {gain.value:.3f} ({gain.low:.3f} to {gain.high:.3f}).")
+
+
 def _judge(name, rivals):
     def judge(kept: Kept) -> Verdict:
         table = feature_table(kept)
-        table = table[~table["split"].str.contains("share")]
-        off, order = setting_errors(table), rank_correlation(table, name)
-        rival = off[list(rivals)].mean().idxmin()
-        gain = seed_interval(off[rival] - off[name])
-        return Verdict(outcome(gain.low > 0 and order.low > 0.3, gain.low > 0 or order.low > 0), order, "rank correlation",
-                       table["run"].nunique(), f"Its log steps are off by {off[name].mean():.3f} on average, its rival's ({rival}) "
-                       f"by {off[rival].mean():.3f}; gain {gain.value:.3f} ({gain.low:.3f} to {gain.high:.3f}).")
+        return judge_steps(table[~table["split"].str.contains("share")], PREDICTORS, name, rivals)
     return judge
 
 
-_STEPS = ("On the eight new training sets: holds if the mean absolute error in log steps is below that of {}, with an interval of the gain "
-          "over settings above 0, and the rank correlation of predicted and true steps has an interval above 0.3. Partly: one of the two "
-          "intervals lies above 0. Else it does not hold.")
+STEPS = ("On the {}: holds if the mean absolute error in log steps is below that of {}, with an interval of the gain "
+         "over settings above 0, and the rank correlation of predicted and true steps has an interval above 0.3. Partly: one of the two "
+         "intervals lies above 0. Else it does not hold.")
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-041
-def levels(table: pd.DataFrame,  # from `feature_table`, of cuts to several shares
+def levels(table: pd.DataFrame,  # from `feature_table`, of `rare_graphs` and others
+           said: pd.Series,  # of each row, whether it was predicted to come
            ) -> pd.DataFrame:  # a row a corner and class that needs the rare value: shares at which it came, and as predicted
     "At how many shares of a rare class each unseen class was drawn."
-    table = table[table["split"].str.contains("share")]
-    soon = predict(table, PREDICTORS["before training"]) <= np.log(LAST)
-    table = table.assign(corner=table["split"].str.split("-share-").str[0], said=soon)
-    cut = table["corner"].map({corner: (train[0], one) for corner, (train, one) in CORNERS.items()})
-    needs = [any(a == b != c for a, b, c in zip(one, rare, centre)) for one, (centre, rare) in zip(table["class"], cut)]
+    rare = table["split"].str.extract("H32-corner-(?P<corner>.+)-share-(?P<rare>.+)-")
+    table = table.assign(**rare, said=said).dropna(subset="corner")
+    needs = [any(a == b != c for a, b, c in zip(*three)) for three in table[["class", "rare", "corner"]].to_numpy()]
     grouped = table[needs].groupby(["corner", "class"])
     return pd.DataFrame({"came": grouped["emerged"].count(), "said": grouped["said"].sum(), "shares": grouped.size()}).reset_index()
 
 
-def _judge_critical(kept: Kept) -> Verdict:
-    table = levels(feature_table(kept))
-    off, usual = (table["said"] - table["came"]).abs(), (USUAL_LEVELS - table["came"]).abs()
+def judge_levels(table: pd.DataFrame,  # from `levels`
+                 usual: float,  # what a constant says
+                 ) -> Verdict:
+    "Whether a predictor tells the critical share, by CRITICAL."
+    off, rival = (table["said"] - table["came"]).abs(), (usual - table["came"]).abs()
     within, said = seed_interval(off <= 1), ", ".join(f"{row['class']} {row.said} ({row.came})" for _, row in table.iterrows())
-    holds = within.value >= 0.8 and off.mean() < usual.mean()
-    return Verdict(outcome(holds, off.mean() < usual.mean()), within, "share of classes told within one level", table["shares"].sum(),
-                   f"Mean error {off.mean():.2f} levels, of a constant {usual.mean():.2f}; said (came) of 4 shares: {said}.")
+    better = off.mean() < rival.mean()
+    return Verdict(outcome(within.value >= 0.8 and better, better), within, "share of classes told within one level", table["shares"].sum(),
+                   f"Mean error {off.mean():.2f} levels, of a constant {rival.mean():.2f}; said (came) of 4 shares: {said}.")
+
+
+def _soon(table): return predict(table, PREDICTORS["before training"]) <= np.log(LAST)
+
+
+def _judge_critical(kept: Kept) -> Verdict:
+    table = feature_table(kept)
+    return judge_levels(levels(table, _soon(table)), USUAL_LEVELS)
 
 
 USUAL_LEVELS = 4  # of the same four shares, the median in the cuts that the predictor was fitted to
-_CRITICAL = ("Of each unseen class that needs the rare value: at how many of the four shares does it come? Holds: predicted within one for "
-             "at least 0.8 of the classes, and with a smaller mean error than a constant (the median of the cuts fitted to). Partly: the "
-             "smaller mean error. Else it does not hold.")
+CRITICAL = ("Of each unseen class that needs the rare value: at how many of the four shares does it come? Holds: predicted within one for "
+            "at least 0.8 of the classes, and with a smaller mean error than a constant (the median of the cuts fitted to). Partly: the "
+            "smaller mean error. Else it does not hold.")
 PREDICTION = Experiment("prediction", "eight training sets drawn by chance, and two cuts, all new", _configs, (
     Claim("Counts of values and pairs tell, before training, when an unseen class emerges.", "ours",
-          _STEPS.format("the better of two baselines (the median, or distance alone)"), _judge("before training", BASELINES), 8),
+          STEPS.format("eight new training sets", "the better of two baselines (the median, or distance alone)"),
+          _judge("before training", BASELINES), 8),
     Claim("With the held-out loss after a tenth of the training they tell it better.", "ours",
-          _STEPS.format("the predictor before training"), _judge("after a tenth", ("before training",)), 8),
-    Claim("They tell below which share of a rare class its unseen relatives fail to appear.", "ours", _CRITICAL, _judge_critical, 16)),
+          STEPS.format("eight new training sets", "the predictor before training"), _judge("after a tenth", ("before training",)), 8),
+    Claim("They tell below which share of a rare class its unseen relatives fail to appear.", "ours", CRITICAL, _judge_critical, 16)),
     ("hard", "loss"))
 EXPERIMENTS = (PREDICTION,)
 

@@ -6,7 +6,7 @@
 __all__ = ['PAGES', 'EXPERIMENTS', 'ALL', 'experiment']
 
 # %% ../../nbs/beyond/summary.ipynb #summary-008
-from . import correlated, digits, hidden, icons, inside, prediction
+from . import correlated, digits, hidden, icons, inside, looks, narrow, prediction
 from ..concepts import did_you_mean
 from ..experiments import Experiment
 from ..paper import summary as paper
@@ -19,6 +19,8 @@ PAGES = (  # experiments, and the page with their figures
     (hidden, "03_hidden.ipynb"),
     (inside, "04_inside.ipynb"),
     (prediction, "05_prediction.ipynb"),
+    (narrow, "07_narrow.ipynb"),
+    (looks, "08_looks.ipynb"),
 )
 EXPERIMENTS: dict[str, Experiment] = paper.by_name(PAGES)
 ALL: dict[str, Experiment] = {**paper.EXPERIMENTS, **EXPERIMENTS}
