@@ -5,6 +5,7 @@ where --out says.
 """
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -40,7 +41,6 @@ from compdiff.train import (
     make_data,
     make_diffusion,
     make_network,
-    matrix_speed,
     save_checkpoint,
     start,
     train_step,
@@ -178,13 +178,24 @@ def stepper(config: RunConfig, device: str) -> Callable[[], float]:
     return partial(train_step, start(config, device), config, make_data(config), make_diffusion(config), device)
 
 
+def matrix_speed(device: str, size: int) -> float:
+    "FLOP/s of a product of float32 matrices, best of five."
+    a, best = torch.ones(size, size, device=device), math.inf
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ a
+        if device != "cpu": torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * size ** 3 / best
+
+
 def peak_rows(bench: Bench) -> list[dict]:
     "The matrix peak, which also fills `bench.peaks`."
     size, rows, speeds = bench.sizes.matrix, [], {1: [], 2: []}
     for _ in range(bench.sizes.rounds):
         for threads, found in speeds.items():
             torch.set_num_threads(threads)
-            found.append(matrix_speed(torch.float32, bench.device, size))
+            found.append(matrix_speed(bench.device, size))
     for threads, found in speeds.items():
         bench.peaks[threads] = max(found)
         rows.append(row("peak", f"float32 matrices of {size} x {size}", [speed / 1e9 for speed in found], "GFLOP/s",

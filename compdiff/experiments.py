@@ -140,6 +140,9 @@ def _changes(config: RunConfig) -> dict:
     return {field: mine[field] for field in mine if mine[field] != usual[field] and field not in ("seed", "graph")}
 
 
+_WHERE = ("versions", "machine", "precision")  # what each run resolved, all that occur
+
+
 def _facts(experiment: Experiment, folders: list[RunFolder]) -> dict:
     kinds = {}
     for folder in folders:
@@ -149,7 +152,7 @@ def _facts(experiment: Experiment, folders: list[RunFolder]) -> dict:
     found = lambda key: [json.loads(one) for one in sorted({json.dumps(folder.resolved.get(key)) for folder in folders})]
     return {"experiment": experiment.name, "command": f"compdiff experiment {experiment.name}", "preset": "fast",
             "runs": len(folders), "runs_wanted": len(experiment.configs(False)), "configs": list(kinds.values()),
-            "versions": found("versions"), "machine": found("machine"), "date": date.today().isoformat()}
+            **{key: found(key) for key in _WHERE}, "date": date.today().isoformat()}
 
 
 def _one_table(tables) -> pd.DataFrame:
@@ -209,9 +212,9 @@ def _joined(experiment: Experiment, now: Kept, before: Kept) -> Kept:
     for run, seed, kind in runs:
         bare = kind | {"seeds": {}}
         kinds.setdefault(json.dumps(bare), bare)["seeds"][seed] = run
-    found = lambda key: [json.loads(one) for one in sorted({json.dumps(one) for fact in facts for one in fact[key]})]
+    found = lambda key: [json.loads(one) for one in sorted({json.dumps(one) for fact in facts for one in fact.get(key, [None])})]
     curves = both(now.curves, before.curves)
-    told = {"runs": curves["run"].nunique(), "configs": list(kinds.values()), "versions": found("versions"), "machine": found("machine")}
+    told = {"runs": curves["run"].nunique(), "configs": list(kinds.values()), **{key: found(key) for key in _WHERE}}
     return Kept(curves, both(now.confusion, before.confusion), facts[1] | told,
                 {name: both(table, before.tables[name]) for name, table in now.tables.items()})
 

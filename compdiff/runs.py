@@ -107,7 +107,7 @@ class RunConfig(BaseModel):
     start_from: "RunConfig | None" = None  # a run whose final weights are the first ones here; trained before, beside this one
     # machine
     device: str = "auto"  # or "cpu", "cuda"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # bfloat16 on a GPU with units for it, else float32
     threads: Annotated[int, Field(ge=0)] = 0  # 0: as torch has them
 
     def __init__(self, **fields):

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['make_data', 'make_diffusion', 'make_network', 'orthogonalised', 'Muon', 'make_optimizers', 'learning_rate_factor',
-           'matrix_speed', 'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'draw_step',
-           'take_step', 'train_step', 'make_pipeline', 'starting_noise', 'generate', 'held_out', 'class_losses',
-           'pixel_distance', 'confusion', 'table_rows', 'evaluate', 'make_probes', 'run', 'network_at', 'load_pipeline']
+           'resolve', 'TrainState', 'start', 'save_checkpoint', 'load_checkpoint', 'draw_step', 'take_step',
+           'train_step', 'make_pipeline', 'starting_noise', 'generate', 'held_out', 'class_losses', 'pixel_distance',
+           'confusion', 'table_rows', 'evaluate', 'make_probes', 'run', 'network_at', 'load_pipeline']
 
 # %% ../nbs/07_train.ipynb #07-002
 import math
@@ -128,17 +128,6 @@ def learning_rate_factor(config: RunConfig, step: int) -> float:
     return warm * (1 - done if config.decay == "linear" else 1.0)
 
 # %% ../nbs/07_train.ipynb #07-015
-def matrix_speed(dtype: torch.dtype, device: str = "cpu", size: int = 256) -> float:  # FLOP/s
-    "How fast the machine multiplies matrices, best of five."
-    a, best = torch.ones(size, size, dtype=dtype, device=device), math.inf
-    for _ in range(5):
-        start = time.perf_counter()
-        a @ a  # noqa: B018
-        if device != "cpu": torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return 2 * size ** 3 / best
-
-
 def resolve(config: RunConfig, folder: RunFolder) -> dict:
     "Device, precision, threads and versions: as written in the folder, or decided now and written there."
     found = folder.resolved
@@ -146,8 +135,8 @@ def resolve(config: RunConfig, folder: RunFolder) -> dict:
         device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
         precision = config.precision
         if precision == "auto":
-            faster = matrix_speed(torch.bfloat16, device) > 1.5 * matrix_speed(torch.float32, device)
-            precision = "bfloat16" if faster else "float32"
+            units = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+            precision = "bfloat16" if units else "float32"
         found = {"device": device, "precision": precision, "threads": config.threads or torch.get_num_threads(),
                  "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
                  "versions": {"compdiff": __version__, "python": platform.python_version(), "torch": torch.__version__}}
