@@ -6,8 +6,7 @@
 __all__ = ['WAYS', 'LEVELS', 'HIDDEN', 'EXPERIMENTS', 'concept_pictures', 'Reader', 'train_reader', 'calibrated', 'cached_reader',
            'space_table', 'turn_table', 'draw', 'pictures', 'steered', 'recorded', 'channel_means', 'concept_vectors',
            'random_like', 'ways_to_ask', 'plain_curves', 'shown_step', 'elicited_table', 'way_curves', 'lead_table',
-           'hidden_configs', 'sim_moments', 'sim_shallow', 'sim_deep', 'plot_ways', 'plot_space', 'plot_sim',
-           'plot_leads']
+           'sim_moments', 'sim_shallow', 'sim_deep', 'plot_ways', 'plot_space', 'plot_sim', 'plot_leads']
 
 # %% ../../nbs/beyond/03_hidden.ipynb #03-002
 from collections.abc import Callable
@@ -26,8 +25,9 @@ from ..concepts import ConceptGraph, Nuisance, new_figure
 from ..data import generator, threads
 from ..diffusion import ConceptPipeline
 from ..emergence import Interval, emergence_interval
-from ..experiments import Claim, Experiment, Kept, Verdict, outcome, over_seeds, seeds_of
+from ..experiments import Claim, Experiment, Kept, Verdict, outcome, over_seeds
 from ..paper.frequency import sample_pictures
+from ..paper.signal import prompting_configs
 from ..plots import COLOURS, DASHES, styled
 from ..probe import judge, spoil
 from ..render import SHAPES, draw_images, render, sample_values
@@ -427,12 +427,7 @@ def _judge_swing(kept: Kept) -> Verdict:
                    f"Mean setback: {deep}.")
 
 
-def hidden_configs(pilot: bool) -> list[RunConfig]:
-    "The main split, six seeds, with the weights of every evaluation."
-    return seeds_of(["H32-train1"], 1 if pilot else 6, keep_checkpoints=True)
-
-
-HIDDEN = Experiment("hidden", "the main split asked in five ways at every evaluation, 6 seeds", hidden_configs, (
+HIDDEN = Experiment("hidden", "the main split asked in five ways at every evaluation, 6 seeds", prompting_configs, (
     Claim("An unseen class can be elicited before its plain prompt shows it.", "2406.19370", _EARLY, _judge_early, 6),
     Claim("What is elicited before the plain prompt shows it are pictures of the class, not what a probe takes for them.", "ours", _CLEAN,
           _judge_clean, 6),

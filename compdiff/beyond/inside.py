@@ -15,11 +15,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .hidden import channel_means, draw, hidden_configs, recorded, steered
+from .hidden import channel_means, draw, recorded, steered
 from ..concepts import new_figure
 from ..data import generator, threads
 from ..emergence import seed_interval
 from ..experiments import Claim, Experiment, Kept, Verdict, outcome, over_seeds
+from ..paper.signal import prompting_configs
 from ..plots import COLOURS, DASHES, styled
 from ..probe import judge
 from ..runs import RunConfig, RunFolder
@@ -295,7 +296,7 @@ def _judge_effect(kept: Kept) -> Verdict:
 
 def inside_configs(pilot: bool) -> list[RunConfig]:
     "The first four seeds of hidden capabilities."
-    return hidden_configs(pilot)[:4]
+    return prompting_configs(pilot)[:4]
 
 
 INSIDE = Experiment("inside", "readings, swaps and concept vectors in the main split's networks, 4 seeds", inside_configs, (

@@ -135,7 +135,7 @@ def _judge_others(kept: Kept) -> Verdict:
     gain, seeds = over_seeds(other["gain"], other["seed"])
     own = table[table["part"] == "tuned"]["gain"].mean()
     return judged(gain.high < 0.1, gain.value < own / 2, gain, "gain of the classes still missing", seeds,
-                    f"Accuracy before and after: {_means(table)}.")
+                  f"Accuracy before and after: {_means(table)}.")
 
 
 _FORGOTTEN = ("The same runs: the mean accuracy of the four training classes after fine-tuning. Holds: its interval lies below 0.5. "
@@ -149,7 +149,7 @@ def _judge_forgotten(kept: Kept) -> Verdict:
     slow = tuned_table(kept.curves).query("part == 'trained' and rate != 0.3").groupby("rate")["after"].mean()
     rates = ", ".join(f"{rate:g}: {value:.2f}" for rate, value in slow.items()) or "no runs yet"
     return judged(after.high < 0.5, after.high < 0.8, after, "accuracy of the training classes", seeds,
-                    f"At other learning rates (0.3 of the training's here), after 001 alone: {rates}.")
+                  f"At other learning rates (0.3 of the training's here), after 001 alone: {rates}.")
 
 
 _KEPT = ("The missing class together with the training classes. Holds: the mean accuracy of the training classes stays above 0.9 "
@@ -162,7 +162,7 @@ def _judge_kept(kept: Kept) -> Verdict:
     after, seeds = over_seeds(trained["after"], trained["seed"])
     learnt = table[table["part"] == "tuned"]["after"].mean()
     return judged(after.low > 0.9 and learnt >= 0.8, after.low > 0.9 or learnt >= 0.8, after, "accuracy of the training classes", seeds,
-                    f"Accuracy before and after: {_means(table)}.")
+                  f"Accuracy before and after: {_means(table)}.")
 
 
 _DROPOUT = ("Pairs of fine-tunings that differ only in whether a tenth of the pictures' conditions is hidden: difference of the mean "
@@ -174,7 +174,7 @@ def _judge_dropout(kept: Kept) -> Verdict:
     gaps = (both[0] - both[1]).dropna()
     difference, seeds = over_seeds(gaps, gaps.index.get_level_values("seed"))
     return judged(abs(difference.low) < 0.1 and abs(difference.high) < 0.1, difference.low <= 0 <= difference.high, difference,
-                    "accuracy with hidden conditions, minus without", seeds, "The base runs hide none.")
+                  "accuracy with hidden conditions, minus without", seeds, "The base runs hide none.")
 
 # %% ../../nbs/paper/04_finetuning.ipynb #04-028
 FINETUNING = Experiment("finetuning", "two adversarial sets, and what fine-tuning does after them, 4 seeds", finetuning_configs, (

@@ -60,7 +60,7 @@ def frequency_configs(pilot: bool) -> list[RunConfig]:
     "Seed by seed: one class cut to every count in every way, the other two as the authors do it, frequencies by Zipf's law."
     main = lambda name, seed: preset("fast", graph=name, seed=seed, **EVALUATED)
     pooled = [("pooled", cut, count) for count in COUNTS for cut in CUTS]
-    apart = [(way, "010", count) for way in ("distinct", "share", "longer") for count in (56, 19, 6, 2)]
+    apart = [(way, "010", count) for way in ("distinct", "share", "longer") for count in (56, 19, 6, 2)] + [("longer", "010", 0)]
     cuts = lambda seed: [cut_config(*one, seed) for one in pooled + apart]
     return [config for seed in range(1 if pilot else 3)
             for config in (main("H32-train1", seed), *cuts(seed), main("H32-train10", seed), zipf_config(4, seed))]
@@ -186,7 +186,7 @@ def _judge_delay(kept: Kept) -> Verdict:
     cuts = _all_cuts(table)
     delay, seeds = over_seeds(cuts["delay"], cuts["seed"])
     return judged(delay.low > 2, delay.low > 1, delay, "delay of a class with 56 pictures, a factor in steps", seeds,
-                    f"By cut: {_by(table, 'cut', 'delay')}. Never generated in {int(table['never'].sum())} of {len(table)} runs.")
+                  f"By cut: {_by(table, 'cut', 'delay')}. Never generated in {int(table['never'].sum())} of {len(table)} runs.")
 
 
 _CRITICAL = ("Of each unseen class that needs the rare value: the count from which upwards it reaches 0.8 at some evaluation, and the next "
@@ -202,7 +202,7 @@ def _judge_critical(kept: Kept) -> Verdict:
     above = table.groupby("cut")["low"].min() > 0
     ranges = [f"{cut} between {part['low'].min()} and {part['high'].max()}" for cut, part in table.groupby("cut", sort=False)]
     return judged(above.all() and len(above) == len(CUTS), above.any(), Interval(*np.exp(log)), "critical count, where there is one",
-                    seeds, f"Over seeds and unseen classes: {'; '.join(ranges) or 'no runs yet'}.")
+                  seeds, f"Over seeds and unseen classes: {'; '.join(ranges) or 'no runs yet'}.")
 
 
 _SHAPE = ("Final accuracy of each unseen class that needs the rare value, at the lowest count down to which it is 0.5 or more and at the "
@@ -217,7 +217,7 @@ def _judge_shape(kept: Kept) -> Verdict:
     rows = _all_cuts(table, set(CUTS) - never_lost)
     rise, seeds = over_seeds(rows["exponent"], rows["seed"])
     return judged(rise.low > 1, rise.value > 1, rise, "exponent of accuracy in the count, where it passes a half", seeds,
-                    f"By cut: {_by(table, 'cut', 'exponent')}.")
+                  f"By cut: {_by(table, 'cut', 'exponent')}.")
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-051
 def matched(table: pd.DataFrame,  # from `cut_table`
@@ -238,7 +238,7 @@ def _judge_cure(kept: Kept) -> Verdict:
     pairs = matched(cut_table(kept.curves), "distinct", "pooled")
     gain, seeds = over_seeds(pairs["difference"], pairs["seed"])
     return judged(gain.low > 0.5 and pairs["distinct"].mean() >= 0.8, gain.low > 0, gain, "gain in accuracy by rebalancing", seeds,
-                    f"Accuracy after rebalancing, by pictures of the rare class: {_by(pairs, 'count', 'distinct')}.")
+                  f"Accuracy after rebalancing, by pictures of the rare class: {_by(pairs, 'count', 'distinct')}.")
 
 
 _CAUSE = ("Final accuracy of the unseen classes that need the rare value, at 19, 6 and 2: so few pictures drawn as often as the others', "
@@ -250,7 +250,7 @@ def _judge_cause(kept: Kept) -> Verdict:
     pairs = matched(cut_table(kept.curves), "distinct", "share")
     gap, seeds = over_seeds(pairs["difference"], pairs["seed"])
     return judged(gap.low > 0.5, gap.low > 0, gap, "accuracy with few pictures drawn often, minus with many drawn seldom", seeds,
-                    f"Drawn seldom, by share in 1,500ths: {_by(pairs, 'count', 'share')}.")
+                  f"Drawn seldom, by share in 1,500ths: {_by(pairs, 'count', 'share')}.")
 
 
 _ZIPF = ("All classes but 111 in training, each four times rarer at each further step from 000, against all equally often: the step from "
@@ -276,7 +276,7 @@ def _judge_zipf(kept: Kept) -> Verdict:
     rows = table[table["distance"] == 2]
     delay, seeds = over_seeds(rows["delay"], rows["seed"])
     return judged(delay.low > 1.5, delay.low > 1, delay, "delay of the classes at distance 2 from 000, a factor in steps", seeds,
-                    f"By distance from 000, 3 being the unseen 111: {_by(table, 'distance', 'delay')}.")
+                  f"By distance from 000, 3 being the unseen 111: {_by(table, 'distance', 'delay')}.")
 
 # %% ../../nbs/paper/03_frequency.ipynb #03-052
 FREQUENCY = Experiment("frequency", "one training class cut to fewer and fewer pictures, 3 seeds", frequency_configs, (
@@ -293,7 +293,9 @@ EXPERIMENTS = (FREQUENCY,)
 # %% ../../nbs/paper/03_frequency.ipynb #03-056
 SHOWN = {"H32-train1": "uncut", "H32-train1-pooled-010-19": "19 pictures, pooled", "H32-train1-pooled-010-6": "6 pictures, pooled",
          "H32-train1-distinct-010-6": "6, drawn as often", "H32-train1-share-010-19": "endless, drawn as 19",
-         "H32-train1-pooled-001-0": "no small ones", "H32-train1-pooled-100-0": "no triangles"}
+         "H32-train1-pooled-001-0": "no small ones", "H32-train1-pooled-100-0": "no triangles",
+         "H32-train1-longer-010-0": "none, 320 steps", "H32-train1-longer-010-2": "2 pictures, 320 steps",
+         "H32-train1-longer-010-19": "19 pictures, 320 steps"}
 
 
 def keep_all(root: str | Path = "runs",  # folder of runs

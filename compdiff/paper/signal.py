@@ -192,7 +192,7 @@ def _judge_sooner(kept: Kept) -> Verdict:
     both = pd.concat(each, axis=1).dropna().mean(axis=1)
     said = "; ".join(f"{name} {Verdict('open', one, '', 0, '').size}" for name, one in bounds.items())
     return judged(all(one.high < -0.25 for one in bounds.values()), any(one.high < 0 for one in bounds.values()), over_seeds(both)[0],
-                    "exponent of the step in the signal, mean of colour and size", len(both), f"{said}.")
+                  "exponent of the step in the signal, mean of colour and size", len(both), f"{said}.")
 
 
 _FIRST = ("In each run, every pair of the three variables: the share in which the one with more signal is learnt first (ties count half). "
@@ -203,7 +203,7 @@ def _judge_first(kept: Kept) -> Verdict:
     share = pairs_table(signal_table(kept))
     effect, seeds = over_seeds(share)
     return judged(effect.value >= 0.8 and effect.low > 0.5, effect.low > 0.5, effect, "share of pairs in the order of their signals",
-                    seeds, "")
+                  seeds, "")
 
 
 def gains(prompts: pd.DataFrame,  # from `prompt_table`, with `seed`
@@ -229,7 +229,7 @@ def _judge_soon(kept: Kept) -> Verdict:
     mean = lambda name, factor: gains(prompts, "half-way", name, factor).mean()
     said = ", ".join(f"{name} {factor:g}: {mean(name, factor):+.2f}" for name, factor in _PROMPTS[1:])
     return judged(effect.low > 0.1, effect.low > 0, effect, "gain in accuracy by colour pushed to 2, half-way", seeds,
-                    f"Other prompts, same classes: {said}.")
+                  f"Other prompts, same classes: {said}.")
 
 
 _TEST_SIZE = ("In the end: accuracy of the unseen small classes (101, 011, 111) with their size pushed to 1.36, minus that with plain "
@@ -242,7 +242,7 @@ def _judge_test_size(kept: Kept) -> Verdict:
     effect, seeds = over_seeds(gain)
     within = lambda bound: -bound < effect.low <= effect.high < bound
     return judged(within(0.05), within(0.2), effect, "gain in accuracy by the authors' test_size, in the end", seeds,
-                    f"Half-way: {gains(prompts, 'half-way', 'size', 1.36, small).mean():+.2f}.")
+                  f"Half-way: {gains(prompts, 'half-way', 'size', 1.36, small).mean():+.2f}.")
 
 # %% ../../nbs/paper/06_signal.ipynb #06-041
 SIGNAL = Experiment("signal", "colours and sizes that differ more or less; five levels each, 3 seeds", signal_configs, (
