@@ -52,8 +52,9 @@ class Verdict:
         return "" if value == "nan" else value if low == "nan" else f"{value} ({low} to {high})"
 
     def __str__(self):
-        effect = f"{self.what} {self.size}; " if self.size else ""
-        return f"{self.outcome.capitalize()}: {effect}{self.seeds} {'run' if self.seeds == 1 else 'runs'}. {self.sentence}"
+        effect = f"{self.what}: {self.size}; " if self.size else ""
+        sentence = self.sentence[:1].upper() + self.sentence[1:]
+        return f"{self.outcome.capitalize()}: {effect}{self.seeds} {'run' if self.seeds == 1 else 'runs'}. {sentence}"
 
 # %% ../nbs/10_experiments.ipynb #10-008
 NOTHING = Interval(np.nan, np.nan, np.nan)  # the effect where nothing was measured

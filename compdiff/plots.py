@@ -80,15 +80,15 @@ def _drawn(band: pd.DataFrame) -> pd.DataFrame:
 
 def _name_ends(axes, ends: Sequence[tuple]) -> None:
     "Names right of the axes, each with its line's marker and a thin line from where the curve ends."
+    from matplotlib.patches import ConnectionPatch
     ends = sorted(ends, key=lambda end: end[1])  # (text, value, step, look); equal values keep their order
     size = min(9, 190 / len(ends))
     places = spread_apart([value for _, value, *_ in ends], min(0.062, 1.06 / len(ends)), -0.03, 1.03)
     across = axes.get_yaxis_transform()  # x in shares of the axes, y in data
     for (text, value, step, look), place in zip(ends, places, strict=True):
-        lead = dict(arrowstyle="-", color=look["color"], linewidth=0.6, alpha=0.6, relpos=(0, 0.5),
-                    shrinkA=14, shrinkB=3)
-        axes.annotate(text, (step, value), (1.07, place), textcoords=across, va="center", fontsize=size,
-                      annotation_clip=False, arrowprops=lead)
+        axes.add_artist(ConnectionPatch((step, value), (1.045, place), axes.transData, across, shrinkA=3, clip_on=False,
+                                        color=look["color"], linewidth=0.6, alpha=0.6))
+        axes.text(1.07, place, text, transform=across, va="center", fontsize=size)
         axes.plot(1.055, place, transform=across, clip_on=False, **{**look, "linestyle": ""})
 
 # %% ../nbs/11_plots.ipynb #11-017
@@ -280,6 +280,6 @@ def plot_toy(p: float = 0.005,  # chance a step to learn an ability, in (0, 1)
     axes.axhline(level, color="#999999", linewidth=1, dashes=(2, 2), zorder=0)
     axes.set_title("The more abilities a class needs, the later and the steeper it comes")
     _log_steps(axes, "chance that all abilities are learnt", steps)
-    axes.legend(loc="upper left", title=f"p = {p:g} a step", alignment="left", handlelength=3,
+    axes.legend(loc="center left", title=f"p = {p:g} a step", alignment="left", handlelength=3,
                 frameon=True, framealpha=1, edgecolor="white")
     return figure

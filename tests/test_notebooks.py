@@ -33,7 +33,8 @@ def test_pictures_are_described_and_under_200_kb(path):
 
 
 @every_notebook
-def test_stores_no_failure(path):
+def test_stores_no_failure_and_no_warning(path):
     for _, cell in cells(path):
         for output in cell.get("outputs", []):
             assert output["output_type"] != "error", f"{cell['id']} shows a traceback"
+            assert output.get("name") != "stderr", f"{cell['id']} shows a warning"

@@ -8,6 +8,7 @@ import tokenize
 from configparser import ConfigParser
 from io import StringIO
 from pathlib import Path
+from textwrap import shorten
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = "https://arxiv.org/abs/2310.09336"
@@ -194,7 +195,8 @@ def overview(found: list[Module]) -> str:
         for name in module.public:
             node = module.places[name]
             doc = ast.get_docstring(node) if isinstance(node, Function | ast.ClassDef) else module.comments.get(node.lineno)
-            lines.append(f"| [`{name}`]({module.name}.qmd#{name}) | {prose((doc or '').split(chr(10))[0])} |")
+            what = prose(doc.split("\n")[0]) if doc else code_cell(shorten(ast.unparse(node.value), 80, placeholder=" …"))
+            lines.append(f"| [`{name}`]({module.name}.qmd#{name}) | {what} |")
         out += [f"## [compdiff.{module.name}]({module.name}.qmd) {{#{module.name}}}", prose(module.doc), "\n".join(lines)]
     return "\n\n".join(out) + "\n"
 

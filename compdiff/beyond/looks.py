@@ -16,7 +16,7 @@ from ..paper.frequency import REACHED
 from ..paper.signal import readable_table, signal_config
 from ..runs import RunConfig
 
-# %% ../../nbs/beyond/08_looks.ipynb #08-010
+# %% ../../nbs/beyond/08_looks.ipynb #08-013
 CLASSES = ("101", "110", "111")  # each has its own constant; the first unseen class, 011, has none
 SIGNALS = ("faint blue", "faint size")
 
@@ -30,12 +30,12 @@ def looks_table(kept: Kept,  # with the table `readable`
     known = dict(zip(SIGNALS, (faint["colour"] * blue, faint["size"]))) | {one: 1.0 * (came["class"] == one) for one in CLASSES}
     return came.assign(**known, group=came["split"], log_step=np.log(came["emerged"].astype(float).fillna(NEVER)))
 
-# %% ../../nbs/beyond/08_looks.ipynb #08-013
+# %% ../../nbs/beyond/08_looks.ipynb #08-016
 PREDICTORS = {  # fitted to the nine settings of SIGNAL, and frozen before those below were trained
     "concept signal": {"constant": 3.0792, "101": 0.3269, "110": 0.2599, "111": 0.3466, "faint blue": 0.2754, "faint size": 0.2592},
     "class alone": {"constant": 4.0015, "101": -0.1555, "110": 0.2701, "111": 0.3568}}
 
-# %% ../../nbs/beyond/08_looks.ipynb #08-016
+# %% ../../nbs/beyond/08_looks.ipynb #08-019
 BOTH = ((0.42, 0.14), (0.3, 0.1), (0.3, 0.28), (0.21, 0.14), (0.21, 0.07), (0.15, 0.1))  # distances of colours and of sizes
 
 

@@ -15,7 +15,7 @@ from ..concepts import SPLITS
 from ..experiments import Claim, Experiment, Kept, Verdict, seeds_of
 from ..runs import RunConfig, preset
 
-# %% ../../nbs/beyond/07_narrow.ipynb #07-010
+# %% ../../nbs/beyond/07_narrow.ipynb #07-013
 SMALL = dict(widths=tuple(width // 4 for width in preset("fast").widths), steps=320, first_evaluation=16)
 NEVER = 400  # what stands for "never" in a small network
 
@@ -33,7 +33,7 @@ def rehearsed(kept: Kept,  # of wide networks
     told = first.groupby(["split", "class"]).agg({"small": "mean", "drawn": "min"})
     return table(kept, False).merge(told.reset_index(), on=["split", "class"])
 
-# %% ../../nbs/beyond/07_narrow.ipynb #07-012
+# %% ../../nbs/beyond/07_narrow.ipynb #07-015
 def _fit_configs(pilot: bool) -> list[RunConfig]:
     named = [name for name in SPLITS if name.startswith("H32-train")]
     return seeds_of([*named, *new_graphs()], 1 if pilot else 2, **SMALL) + seeds_of(rare_graphs(CORNERS), 1, **SMALL)
@@ -41,7 +41,7 @@ def _fit_configs(pilot: bool) -> list[RunConfig]:
 
 NARROW_FIT = Experiment("narrow-fit", "small networks where the outcome was known", _fit_configs, (), ("hard", "loss"))
 
-# %% ../../nbs/beyond/07_narrow.ipynb #07-024
+# %% ../../nbs/beyond/07_narrow.ipynb #07-027
 PREDICTORS = {  # fitted to the settings above, and frozen before those below were trained
     "small network": {"constant": 1.0499, "small": 0.6683},
     "before training": {"constant": 3.4281, "rare shape": -0.0855, "rare colour": -0.1023, "rare size": -0.122,
@@ -50,7 +50,7 @@ PREDICTORS = {  # fitted to the settings above, and frozen before those below we
     "median": {"constant": 4.2472}}
 USUAL_LEVELS = 1.5  # of four shares, the median of the two corners above
 
-# %% ../../nbs/beyond/07_narrow.ipynb #07-027
+# %% ../../nbs/beyond/07_narrow.ipynb #07-030
 MORE_CORNERS = {"001": "000", "100": "110"}
 
 

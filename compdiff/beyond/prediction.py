@@ -259,5 +259,5 @@ def plot_predictions(table: pd.DataFrame,  # from `feature_table`
         for axis in (axes.xaxis, axes.yaxis): axis.set_ticks(ticks, [*map(str, ticks[:-1]), "never"], minor=False)
         axes.minorticks_off()
     figure.axes[0].set_ylabel("step at which it emerged")
-    figure.axes[0].legend(loc="upper left")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure

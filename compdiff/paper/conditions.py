@@ -209,7 +209,7 @@ def plot_choices(table: pd.DataFrame):  # from `choice_table`; the matplotlib Fi
     panels[0].set_yticks(range(len(there)), [f"{name} ({seeds[name]})" for name in there])
     panels[0].set(xlabel="share of pictures right in the end", xlim=(-0.04, 1.04))
     panels[1].set(xlabel=f"step of staying at {REACHED} ({LAST}: or never)", xlim=(0, LAST + 5))
-    panels[1].legend(loc="lower left")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 # %% ../../nbs/paper/05_conditions.ipynb #05-037

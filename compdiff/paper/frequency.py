@@ -174,7 +174,7 @@ def _all_cuts(table: pd.DataFrame, cuts=CUTS) -> pd.DataFrame:
 
 
 def _by(table: pd.DataFrame, group: str, column: str) -> str:
-    return ", ".join(f"{name} {value:.2g}" for name, value in table.groupby(group, sort=False)[column].mean().items()) or "no runs yet"
+    return ", ".join(f"{name}: {value:.2g}" for name, value in table.groupby(group, sort=False)[column].mean().items()) or "no runs yet"
 
 
 _DELAY = ("The step from which the cut class stays at 0.8, over the geometric mean of that of the other training classes, relative to the "
@@ -364,7 +364,7 @@ def plot_ways(table: pd.DataFrame,  # from `cut_table`
     axes.set(xlabel=f"pictures of {cut}, or its share of draws in 1,500ths of the others'", 
              ylabel="share of pictures right in all variables,\nmean of the unseen classes that need its value")
     axes.set_title(f"Is it few draws of {cut}, or few pictures?")
-    axes.legend(fontsize=9)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, fontsize=8.5)
     return figure
 
 
