@@ -67,7 +67,8 @@ def _judge_hour(kept: Kept) -> Verdict:
 
 def _judge_critical(kept: Kept) -> Verdict:
     table = rehearsed(kept, kept)
-    return judge_levels(levels(table, table["drawn"]), USUAL_LEVELS)
+    runs = table[table["split"].str.contains("share")]["run"].nunique()
+    return judge_levels(levels(table, table["drawn"]), USUAL_LEVELS, runs)
 
 
 NARROW = Experiment("narrow", "eight more training sets and two rare values, for small and wide networks", _configs, (

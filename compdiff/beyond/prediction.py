@@ -172,7 +172,7 @@ def rank_correlation(table: pd.DataFrame, coefficients: dict[str, float]) -> Int
     return Interval(float(over(settings)), float(low), float(high))
 
 
-def judge_steps(table: pd.DataFrame,  # from `feature_table`
+def judge_steps(table: pd.DataFrame,  # from `feature_table`, or with its columns
                 predictors: dict[str, dict[str, float]],  # coefficients by predictor
                 name: str,  # the one that is judged
                 rivals,  # names of others, the best of which is to be beaten
@@ -211,12 +211,13 @@ def levels(table: pd.DataFrame,  # from `feature_table`, of `rare_graphs` and ot
 
 def judge_levels(table: pd.DataFrame,  # from `levels`
                  usual: float,  # what a constant says
+                 runs: int,  # that it rests on
                  ) -> Verdict:
     "Whether a predictor tells the critical share, by CRITICAL."
     off, rival = (table["said"] - table["came"]).abs(), (usual - table["came"]).abs()
     within, said = seed_interval(off <= 1), ", ".join(f"{row['class']} {row.said} ({row.came})" for _, row in table.iterrows())
     better = off.mean() < rival.mean()
-    return Verdict(outcome(within.value >= 0.8 and better, better), within, "share of classes told within one level", table["shares"].sum(),
+    return Verdict(outcome(within.value >= 0.8 and better, better), within, "share of classes told within one level", runs,
                    f"Mean error {off.mean():.2f} levels, of a constant {rival.mean():.2f}; said (came) of 4 shares: {said}.")
 
 
@@ -225,7 +226,8 @@ def _soon(table): return predict(table, PREDICTORS["before training"]) <= np.log
 
 def _judge_critical(kept: Kept) -> Verdict:
     table = feature_table(kept)
-    return judge_levels(levels(table, _soon(table)), USUAL_LEVELS)
+    runs = table[table["split"].str.contains("share")]["run"].nunique()
+    return judge_levels(levels(table, _soon(table)), USUAL_LEVELS, runs)
 
 
 USUAL_LEVELS = 4  # of the same four shares, the median in the cuts that the predictor was fitted to
@@ -244,7 +246,7 @@ EXPERIMENTS = (PREDICTION,)
 
 # %% ../../nbs/beyond/05_prediction.ipynb #05-048
 @styled
-def plot_predictions(table: pd.DataFrame,  # from `feature_table`
+def plot_predictions(table: pd.DataFrame,  # from `feature_table`, or with its columns
                      predictions: dict[str, pd.Series],  # by predictor, a log step for each row
                      ):  # the matplotlib Figure
     "What was said and what came, means over seeds, a panel a predictor."

@@ -8,7 +8,7 @@ __all__ = ['UNCUT', 'COUNTS', 'CUTS', 'WAYS', 'REACHED', 'FREQUENCY', 'EXPERIMEN
            'nearest_table', 'matched', 'zipf_table', 'keep_all', 'plot_counts', 'plot_ways', 'plot_waiting',
            'plot_sheets', 'plot_nearest']
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-027
+# %% ../../nbs/paper/03_frequency.ipynb #03-028
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from ..experiments import EVALUATED, Claim, Experiment, Kept, Verdict, judged, k
 from ..plots import COLOURS, DASHES, styled
 from ..runs import RunConfig, RunFolder, preset
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-028
+# %% ../../nbs/paper/03_frequency.ipynb #03-029
 UNCUT = 1500  # pictures of every other training class
 COUNTS = (500, 167, 56, 19, 6, 2, 0)  # of the class that is cut, each a third of the one before
 CUTS = ("100", "010", "001")  # the three that differ from 000 in one variable
@@ -55,7 +55,7 @@ def zipf_config(base: float,  # how many times rarer a class is at each further 
     graph = replace(with_weights(graph, zipf_weights(graph, base)), name=f"H32-train10-zipf-{base}")
     return preset("fast", graph=graph, seed=seed, **_TEN)
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-032
+# %% ../../nbs/paper/03_frequency.ipynb #03-033
 def frequency_configs(pilot: bool) -> list[RunConfig]:
     "Seed by seed: one class cut to every count in every way, the other two as the authors do it, frequencies by Zipf's law."
     main = lambda name, seed: preset("fast", graph=name, seed=seed, **EVALUATED)
@@ -65,7 +65,7 @@ def frequency_configs(pilot: bool) -> list[RunConfig]:
     return [config for seed in range(1 if pilot else 3)
             for config in (main("H32-train1", seed), *cuts(seed), main("H32-train10", seed), zipf_config(4, seed))]
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-035
+# %% ../../nbs/paper/03_frequency.ipynb #03-036
 REACHED = 0.8  # hard accuracy at which a class counts as generated
 _SETTINGS = {f"H32-train1-{way}-{cut}-{count}": (way, cut, count) for way in WAYS for cut in CUTS for count in COUNTS}
 
@@ -88,7 +88,7 @@ def cut_table(curves: pd.DataFrame,  # of several runs, with `split`
     table = table.assign(role=role, reached=table["first_reached"].notna())
     return table[["way", "cut", "count", "seed", "run", "class", "role", "emerged", "reached", "final"]]
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-039
+# %% ../../nbs/paper/03_frequency.ipynb #03-040
 def critical_table(table: pd.DataFrame,  # from `cut_table`
                    way: str = "pooled",
                    ) -> pd.DataFrame:  # a row a seed, cut and unseen class that needs the rare value: `low`, `high`, geometric mean
@@ -103,7 +103,7 @@ def critical_table(table: pd.DataFrame,  # from `cut_table`
             rows.append({"cut": cut, "seed": seed, "class": one, "low": low, "high": high, "critical": (max(low, 1) * high) ** 0.5})
     return pd.DataFrame(rows, columns=["cut", "seed", "class", "low", "high", "critical"])
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-042
+# %% ../../nbs/paper/03_frequency.ipynb #03-043
 def exponent_table(table: pd.DataFrame,  # from `cut_table`
                    way: str = "pooled",
                    ) -> pd.DataFrame:  # a row a seed, cut and unseen class that needs the rare value: the two counts, and `exponent`
@@ -119,7 +119,7 @@ def exponent_table(table: pd.DataFrame,  # from `cut_table`
         rows.append({"cut": cut, "seed": seed, "class": one, "from": few["count"], "to": more["count"], "exponent": rise})
     return pd.DataFrame(rows, columns=["cut", "seed", "class", "from", "to", "exponent"])
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-045
+# %% ../../nbs/paper/03_frequency.ipynb #03-046
 def delay_table(table: pd.DataFrame,  # from `cut_table`
                 last: int = 160,  # step that stands for never
                 ) -> pd.DataFrame:  # a row a seed, cut and count: `delay`, a factor in steps, and whether it `never` comes
@@ -135,7 +135,7 @@ def delay_table(table: pd.DataFrame,  # from `cut_table`
     found = found.join(uncut, on=["cut", "seed"]).dropna(subset="uncut")
     return found.assign(delay=found["ratio"] / found["uncut"]).drop(columns=["ratio", "uncut"])
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-048
+# %% ../../nbs/paper/03_frequency.ipynb #03-049
 def sample_pictures(sheet: str | Path,  # the picture of a run's samples
                     classes,  # its rows
                     size: int = 28,  # pixels a side
@@ -167,7 +167,7 @@ def nearest_table(folder: RunFolder,
         rows += [{"class": one, "sample": k, "to_seen": float(to_seen[k]), "to_fresh": float(to_fresh[k])} for k in range(len(flat))]
     return pd.DataFrame(rows, columns=table.columns).assign(split=graph.name)
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-053
+# %% ../../nbs/paper/03_frequency.ipynb #03-054
 def _all_cuts(table: pd.DataFrame, cuts=CUTS) -> pd.DataFrame:
     "Rows of those seeds that have all cuts."
     return table[table.groupby("seed")["cut"].transform("nunique") == len(cuts)]
@@ -219,7 +219,7 @@ def _judge_shape(kept: Kept) -> Verdict:
     return judged(rise.low > 1, rise.value > 1, rise, "exponent of accuracy in the count, where it passes a half", seeds,
                   f"By cut: {_by(table, 'cut', 'exponent')}.")
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-055
+# %% ../../nbs/paper/03_frequency.ipynb #03-056
 def matched(table: pd.DataFrame,  # from `cut_table`
             first: str, second: str,  # two of WAYS
             ) -> pd.DataFrame:  # a row a cut, seed and count: mean final accuracy of the classes that need the rare value, and `difference`
@@ -278,7 +278,7 @@ def _judge_zipf(kept: Kept) -> Verdict:
     return judged(delay.low > 1.5, delay.low > 1, delay, "delay of the classes at distance 2 from 000, a factor in steps", seeds,
                   f"By distance from 000, 3 being the unseen 111: {_by(table, 'distance', 'delay')}.")
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-056
+# %% ../../nbs/paper/03_frequency.ipynb #03-057
 FREQUENCY = Experiment("frequency", "one training class cut to fewer and fewer pictures, 3 seeds", frequency_configs, (
     Claim("The common values are generated long before the rare one.", "Fig. 8", _DELAY, _judge_delay),
     Claim("Below a critical count, the unseen classes that need the rare value do not appear.", "Fig. 8, sec. 4.1", _CRITICAL,
@@ -290,7 +290,7 @@ FREQUENCY = Experiment("frequency", "one training class cut to fewer and fewer p
     ("hard", "rejected"), variables=True, tables={"nearest": nearest_table})
 EXPERIMENTS = (FREQUENCY,)
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-060
+# %% ../../nbs/paper/03_frequency.ipynb #03-061
 SHOWN = {"H32-train1": "uncut", "H32-train1-pooled-010-19": "19 pictures, pooled", "H32-train1-pooled-010-6": "6 pictures, pooled",
          "H32-train1-distinct-010-6": "6, drawn as often", "H32-train1-share-010-19": "endless, drawn as 19",
          "H32-train1-pooled-001-0": "no small ones", "H32-train1-pooled-100-0": "no triangles",
@@ -305,7 +305,7 @@ def keep_all(root: str | Path = "runs",  # folder of runs
     keep_samples(FREQUENCY, SHOWN, root, out)
     return keep(FREQUENCY, root, out)
 
-# %% ../../nbs/paper/03_frequency.ipynb #03-062
+# %% ../../nbs/paper/03_frequency.ipynb #03-063
 _RARE = {"100": "triangles", "010": "blue ones", "001": "small ones"}
 _ROLES = {"common": ("other training classes", 0), "spared": ("unseen class that does not need its value", 4),
           "cut": ("class that is cut", 1), "needs": ("unseen classes that need its value", 2)}
