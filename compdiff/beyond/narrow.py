@@ -67,8 +67,7 @@ def _judge_hour(kept: Kept) -> Verdict:
 
 def _judge_critical(kept: Kept) -> Verdict:
     table = rehearsed(kept, kept)
-    runs = table[table["split"].str.contains("share")]["run"].nunique()
-    return judge_levels(levels(table, table["drawn"]), USUAL_LEVELS, runs)
+    return judge_levels(levels(table, table["drawn"]), USUAL_LEVELS)
 
 
 NARROW = Experiment("narrow", "eight more training sets and two rare values, for small and wide networks", _configs, (

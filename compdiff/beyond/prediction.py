@@ -211,12 +211,11 @@ def levels(table: pd.DataFrame,  # from `feature_table`, of `rare_graphs` and ot
 
 def judge_levels(table: pd.DataFrame,  # from `levels`
                  usual: float,  # what a constant says
-                 runs: int,  # that it rests on
                  ) -> Verdict:
     "Whether a predictor tells the critical share, by CRITICAL."
     off, rival = (table["said"] - table["came"]).abs(), (usual - table["came"]).abs()
     within, said = seed_interval(off <= 1), ", ".join(f"{row['class']} {row.said} ({row.came})" for _, row in table.iterrows())
-    better = off.mean() < rival.mean()
+    better, runs = off.mean() < rival.mean(), table.drop_duplicates("corner")["shares"].sum()  # a run has all classes of its corner
     return Verdict(outcome(within.value >= 0.8 and better, better), within, "share of classes told within one level", runs,
                    f"Mean error {off.mean():.2f} levels, of a constant {rival.mean():.2f}; said (came) of 4 shares: {said}.")
 
@@ -226,8 +225,7 @@ def _soon(table): return predict(table, PREDICTORS["before training"]) <= np.log
 
 def _judge_critical(kept: Kept) -> Verdict:
     table = feature_table(kept)
-    runs = table[table["split"].str.contains("share")]["run"].nunique()
-    return judge_levels(levels(table, _soon(table)), USUAL_LEVELS, runs)
+    return judge_levels(levels(table, _soon(table)), USUAL_LEVELS)
 
 
 USUAL_LEVELS = 4  # of the same four shares, the median in the cuts that the predictor was fitted to
